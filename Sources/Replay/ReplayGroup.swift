@@ -1,0 +1,100 @@
+public import Rollouts
+
+/// One trajectory as the analyses see it: what it owns, and where it hangs.
+///
+/// Columns hold only the tokens that the trajectory stores itself: those from `declaredBranch` on if it has a declared
+/// parent, else all of them. The path (all response tokens) is the parent's path up to the branch, then the own tokens.
+public struct ReplayTrajectory: Sendable {
+  public var id: String
+  /// Position of the declared parent in the group's `trajectories`.
+  public var declaredParent: Int?
+  public var declaredBranch: Int
+  public var rolloutIndex: Int?
+  public var reward: Double?
+  public var multiplicity: Int
+  public var step: Int?
+  public var dataSource: String?
+  public var policyVersion: Int?
+  public var finishReason: String?
+  public var evidence: Evidence
+  /// `exact`, `topk`, …: how the logged entropies were made.
+  public var entropyKind: String?
+  /// Own segments, indices absolute.
+  public var segments: [Segment]
+  /// Own tokens. In a text-only trajectory `nil`: the unit is the segment.
+  public var columns: TokenColumns?
+
+  public init(
+    id: String, declaredParent: Int?, declaredBranch: Int, rolloutIndex: Int?, reward: Double?, multiplicity: Int,
+    step: Int?, dataSource: String?, policyVersion: Int?, finishReason: String?, evidence: Evidence,
+    entropyKind: String?, segments: [Segment], columns: TokenColumns?
+  ) {
+    self.id = id
+    self.declaredParent = declaredParent
+    self.declaredBranch = declaredBranch
+    self.rolloutIndex = rolloutIndex
+    self.reward = reward
+    self.multiplicity = multiplicity
+    self.step = step
+    self.dataSource = dataSource
+    self.policyVersion = policyVersion
+    self.finishReason = finishReason
+    self.evidence = evidence
+    self.entropyKind = entropyKind
+    self.segments = segments
+    self.columns = columns
+  }
+}
+
+/// A prompt group read from the store: its trajectories in canonical order (`rollout_index`, missing last, then id by
+/// bytes). A parent may stand behind its children.
+public struct ReplayGroup: Sendable {
+  public var run: ReplayRun
+  public var id: String
+  public var step: Int?
+  public var trajectories: [ReplayTrajectory]
+
+  public init(run: ReplayRun, id: String, step: Int?, trajectories: [ReplayTrajectory]) {
+    self.run = run
+    self.id = id
+    self.step = step
+    self.trajectories = trajectories
+  }
+}
+
+/// What the analyses need to know about a run.
+public struct ReplayRun: Sendable, Equatable {
+  public var id: String
+  public var algorithm: String?
+  /// Number of ids the policy could have sampled; unknown in many logs.
+  public var vocabSize: Int?
+  /// Temperature of the logged logprobs: 1 for raw ones, the sampling temperature for processed ones, 1 if unknown.
+  public var logprobTemperature: Double
+  public var branching: BranchingSettings
+
+  public init(
+    id: String, algorithm: String?, vocabSize: Int?, logprobTemperature: Double, branching: BranchingSettings
+  ) {
+    self.id = id
+    self.algorithm = algorithm
+    self.vocabSize = vocabSize
+    self.logprobTemperature = logprobTemperature
+    self.branching = branching
+  }
+}
+
+/// The parameters of ARPO's branching rule, the run's own where it names them.
+public struct BranchingSettings: Sendable, Equatable {
+  /// The code's base probability `bp`.
+  public var branchProbability = 0.5
+  /// The code's `w`, the paper's beta.
+  public var entropyWeight = 0.2
+  /// Generated tokens that enter an entropy value.
+  public var windowTokens = 20
+  /// Candidates per position that enter the code's entropy value.
+  public var topK = 10
+  public var alpha = 0.5
+  public var tau = 0.5
+
+  public init() {}
+}
