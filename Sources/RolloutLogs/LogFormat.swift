@@ -36,6 +36,20 @@ public struct LogFile: Sendable {
   }
 }
 
+extension LogFile {
+  /// What a path says: `dir/run.jsonl.zst` is stem `run` in folder `dir`.
+  public init(path: String) {
+    let parts = path.split(separator: "/").map(String.init)
+    let name = path == "-" ? "stdin" : parts.last ?? path
+    var stem = name
+    for suffix in [".zst", ".zstd", ".gz", ".jsonl", ".ndjson", ".json"] where stem.hasSuffix(suffix) && stem != suffix {
+      stem.removeLast(suffix.count)
+    }
+    let folder = parts.count > 1 ? parts[parts.count - 2] : ""
+    self.init(path: path, runName: stem, folderName: folder == "." || folder == ".." ? "" : folder, stem: stem)
+  }
+}
+
 /// A log format: how its records are recognised, and how one becomes rollout records.
 ///
 /// A format is one file that conforms to this protocol plus its line in `LogFormats.all`. `records(in:at:)` is a pure
@@ -55,7 +69,7 @@ public protocol LogFormat: Sendable {
 
   /// The rollout records of one record of the log. An empty result means that the record holds nothing to import.
   /// - Parameters:
-  ///   - bytes: one JSON value, valid UTF-8, followed by at least `JSONCursor.padding` readable zero bytes.
+  ///   - bytes: one JSON value, valid UTF-8, followed by a zero byte and readable for `JSONCursor.padding` bytes more.
   func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError) -> [RolloutRecord]
 }
 

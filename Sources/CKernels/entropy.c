@@ -1,0 +1,194 @@
+#include "entropy_kernels.h"
+#include <math.h>
+#include <string.h>
+
+#if defined(__linux__) && defined(__x86_64__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define INTERLEAVED _Pragma("clang loop interleave_count(4)")
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int64_t bits_of(double x) {
+  int64_t b;
+  memcpy(&b, &x, sizeof b);
+  return b;
+}
+
+INLINE double of_bits(int64_t b) {
+  double x;
+  memcpy(&x, &b, sizeof x);
+  return x;
+}
+
+// The functions of one number here have no branch, so that loops over them vectorise.
+
+// Below this e^x is no normal double. NaN becomes it too.
+INLINE double raised(double x) { return x >= -707.0 ? x : -707.0; }
+
+// e^x for x >= -707: 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r). q has degree 9 and
+// interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes: relative error of e^r 1.3e-17. Adding 1.5 * 2^52 rounds to an
+// integer, which then stands in the low bits and is shifted into the exponent. Horner's scheme, as the loops have enough
+// elements in flight to hide its latency.
+INLINE double exp_normal(double x) {
+  double shifted = x * 0x1.71547652b82fep+0 + 0x1.8p52;
+  double n = shifted - 0x1.8p52;
+  double r = x - n * 0x1.62e42fefa0000p-1;
+  r = r - n * 0x1.cf79abc9e3b3ap-40;
+  double q = r * 0x1.af38a9b0ec855p-26 + 0x1.289185613a3d6p-22;
+  q = q * r + 0x1.71de0dae63bb3p-19;
+  q = q * r + 0x1.a019b90d2ae7ap-16;
+  q = q * r + 0x1.a01a01a7c41d5p-13;
+  q = q * r + 0x1.6c16c1788bd90p-10;
+  q = q * r + 0x1.11111111109b3p-7;
+  q = q * r + 0x1.5555555553d63p-5;
+  q = q * r + 0x1.5555555555556p-3;
+  q = q * r + 0x1.0000000000001p-1;
+  double y = 1.0 + (q * (r * r) + r);
+  return of_bits(bits_of(y) + (int64_t)((uint64_t)bits_of(shifted) << 52));
+}
+
+// ln x = e ln 2 + ln m with m in [sqrt 1/2, sqrt 2), and ln m = 2 artanh(s), s = (m - 1) / (m + 1), by its Taylor
+// series up to s^19: relative error 5e-17 of ln m.
+INLINE double log1e(double x) {
+  uint64_t bits = (uint64_t)bits_of(x);
+  uint64_t shifted = bits + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);
+  // The biased exponent as a double: its bits below those of 2^52.
+  double e = of_bits((int64_t)(shifted >> 52 | 0x4330000000000000)) - (0x1p52 + 1023.0);
+  double m = of_bits((int64_t)(bits - ((shifted & 0x7ff0000000000000) - 0x3ff0000000000000)));
+  double f = m - 1.0;
+  double s = f / (m + 1.0);
+  double t = s * s;
+  double p = t * (2.0 / 19) + 2.0 / 17;
+  p = p * t + 2.0 / 15;
+  p = p * t + 2.0 / 13;
+  p = p * t + 2.0 / 11;
+  p = p * t + 2.0 / 9;
+  p = p * t + 2.0 / 7;
+  p = p * t + 2.0 / 5;
+  p = p * t + 2.0 / 3;
+  // 2 s = f - s f keeps the leading term exact.
+  return e * 0x1.62e42fefa0000p-1 + (f - s * (f - t * p) + e * 0x1.cf79abc9e3b3ap-40);
+}
+
+CLONES void arpo_exp(const double *x, size_t count, double *out) {
+  INTERLEAVED
+  for (size_t i = 0; i < count; i++) {
+    double y = exp_normal(raised(x[i]));
+    out[i] = x[i] >= -707.0 ? y : 0.0;
+  }
+}
+
+CLONES void arpo_log(const double *x, size_t count, double *out) {
+  for (size_t i = 0; i < count; i++) out[i] = log1e(x[i]);
+}
+
+typedef double d4 __attribute__((ext_vector_type(4)));
+
+// Candidates weighed at a time: two buffers of doubles that stay in the first cache.
+enum { CHUNK = 512 };
+
+// Adds what `count` candidates of one token contribute, given their p and -p ln p. Four lanes, then the rest in the
+// first lanes, so the order of additions does not depend on the machine. A template, as C has none: REAL is the type of
+// the logprobs, V its vector of four, I the vector of as many integers of its size.
+#define DEFINE_SUMS(REAL, WORD, name, add_token, weigh)                                                                \
+  typedef REAL name##_v4 __attribute__((ext_vector_type(4)));                                               \
+  typedef WORD name##_i4 __attribute__((ext_vector_type(4)));                                               \
+  typedef int32_t name##_id4 __attribute__((ext_vector_type(4)));                                                         \
+                                                                                                                       \
+  INLINE void add_token(const REAL *l, const int32_t *ids, const double *p, const double *t, int32_t count,            \
+                        int32_t sampled, double *s, double *z, double *lowest, uint8_t *flags) {                       \
+    d4 zs = {0, 0, 0, 0}, ss = {0, 0, 0, 0};                                                                           \
+    const name##_v4 infinite = {INFINITY, INFINITY, INFINITY, INFINITY};                                               \
+    name##_v4 low = infinite;                                                                                          \
+    name##_i4 listed = {0, 0, 0, 0}, missing = {0, 0, 0, 0};                                                           \
+    int32_t i = 0;                                                                                                     \
+    for (; i + 4 <= count; i += 4) {                                                                                   \
+      d4 p4, t4;                                                                                                       \
+      name##_v4 l4;                                                                                                    \
+      name##_id4 id4;                                                                                                  \
+      memcpy(&p4, p + i, sizeof p4);                                                                                   \
+      memcpy(&t4, t + i, sizeof t4);                                                                                   \
+      memcpy(&l4, l + i, sizeof l4);                                                                                   \
+      memcpy(&id4, ids + i, sizeof id4);                                                                               \
+      zs += p4;                                                                                                        \
+      ss += t4;                                                                                                        \
+      name##_i4 same = __builtin_convertvector(id4 == sampled, name##_i4);                                             \
+      listed |= same;                                                                                                  \
+      missing |= l4 != l4;                                                                                             \
+      l4 = same ? infinite : l4;                                                                                       \
+      low = l4 < low ? l4 : low;                                                                                       \
+    }                                                                                                                  \
+    for (int32_t j = 0; i < count; i++, j++) {                                                                         \
+      zs[j] += p[i];                                                                                                   \
+      ss[j] += t[i];                                                                                                   \
+      if (ids[i] == sampled)                                                                                           \
+        listed[j] = -1;                                                                                                \
+      else if (l[i] < low[j])                                                                                          \
+        low[j] = l[i];                                                                                                 \
+      if (l[i] != l[i]) missing[j] = -1;                                                                               \
+    }                                                                                                                  \
+    *z += (zs[0] + zs[2]) + (zs[1] + zs[3]);                                                                           \
+    *s += (ss[0] + ss[2]) + (ss[1] + ss[3]);                                                                           \
+    REAL a = low[0] < low[2] ? low[0] : low[2], b = low[1] < low[3] ? low[1] : low[3];                                 \
+    a = a < b ? a : b;                                                                                                 \
+    *lowest = a < *lowest ? a : *lowest;                                                                               \
+    if (listed[0] | listed[1] | listed[2] | listed[3]) *flags |= ARPO_SAMPLED_LISTED;                                  \
+    if (missing[0] | missing[1] | missing[2] | missing[3]) *flags |= ARPO_CANDIDATE_MISSING;                           \
+  }                                                                                                                    \
+                                                                                                                       \
+  /* p = e^(scale l) and t = -p scale l. What is no number gives p = 9e-308, which no sum notices. */                  \
+  INLINE void weigh(const REAL *restrict l, size_t count, double scale, double *restrict p, double *restrict t) {      \
+    INTERLEAVED                                                                                                        \
+    for (size_t i = 0; i < count; i++) {                                                                               \
+      double x = raised(scale * (double)l[i]);                                                                         \
+      double y = exp_normal(x);                                                                                        \
+      p[i] = y;                                                                                                        \
+      t[i] = -y * x;                                                                                                   \
+    }                                                                                                                  \
+  }                                                                                                                    \
+                                                                                                                       \
+  CLONES void name(const REAL *logprobs, const int32_t *ids, const int32_t *counts, const int32_t *sampled,            \
+                   size_t tokens, double scale, arpo_candidate_sums out) {                                             \
+    double p[CHUNK], t[CHUNK];                                                                                         \
+    size_t token = 0;                                                                                                  \
+    while (token < tokens) {                                                                                           \
+      size_t first = token, flat = 0;                                                                                  \
+      for (; token < tokens && flat + (size_t)counts[token] <= CHUNK; token++) {                                       \
+        flat += (size_t)counts[token];                                                                                 \
+        out.s[token] = out.z[token] = 0;                                                                               \
+        out.lowest[token] = INFINITY;                                                                                  \
+        out.flags[token] = 0;                                                                                          \
+      }                                                                                                                \
+      if (token > first) {                                                                                             \
+        weigh(logprobs, flat, scale, p, t);                                                                            \
+        size_t at = 0;                                                                                                 \
+        for (size_t i = first; i < token; i++) {                                                                       \
+          add_token(logprobs + at, ids + at, p + at, t + at, counts[i], sampled[i], out.s + i, out.z + i,              \
+                    out.lowest + i, out.flags + i);                                                                    \
+          at += (size_t)counts[i];                                                                                     \
+        }                                                                                                              \
+        logprobs += flat;                                                                                              \
+        ids += flat;                                                                                                   \
+        continue;                                                                                                      \
+      }                                                                                                                \
+      /* One token with more candidates than a chunk holds. */                                                         \
+      out.s[token] = out.z[token] = 0;                                                                                 \
+      out.lowest[token] = INFINITY;                                                                                    \
+      out.flags[token] = 0;                                                                                            \
+      for (size_t left = (size_t)counts[token]; left > 0;) {                                                           \
+        size_t n = left < CHUNK ? left : CHUNK;                                                                        \
+        weigh(logprobs, n, scale, p, t);                                                                               \
+        add_token(logprobs, ids, p, t, (int32_t)n, sampled[token], out.s + token, out.z + token,                       \
+                  out.lowest + token, out.flags + token);                                                              \
+        logprobs += n;                                                                                                 \
+        ids += n;                                                                                                      \
+        left -= n;                                                                                                     \
+      }                                                                                                                \
+      token++;                                                                                                         \
+    }                                                                                                                  \
+  }
+
+DEFINE_SUMS(float, int32_t, arpo_candidate_sums_float, add_token_float, weigh_float)
+DEFINE_SUMS(double, int64_t, arpo_candidate_sums_double, add_token_double, weigh_double)

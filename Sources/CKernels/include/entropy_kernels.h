@@ -1,0 +1,39 @@
+#ifndef ARPO_ENTROPY_KERNELS_H
+#define ARPO_ENTROPY_KERNELS_H
+#include <stddef.h>
+#include <stdint.h>
+
+// out[i] = e^x[i] in double precision, relative error below 4e-16. -inf, NaN and everything below -707 give 0; x is at
+// most 709. In place is allowed.
+void arpo_exp(const double *x, size_t count, double *out);
+
+// out[i] = ln x[i] in double precision for positive, normal, finite x; anything else gives a meaningless number. In
+// place is allowed.
+void arpo_log(const double *x, size_t count, double *out);
+
+enum {
+  // The sampled token is among the candidates.
+  ARPO_SAMPLED_LISTED = 1,
+  // Some candidate has no number.
+  ARPO_CANDIDATE_MISSING = 2,
+};
+
+// What the candidates of a token add up to.
+typedef struct {
+  // Sum of -p ln p, where ln p = scale * logprob.
+  double *s;
+  // Sum of p.
+  double *z;
+  // Smallest logprob of the candidates other than the sampled token, not scaled; +inf if there is none.
+  double *lowest;
+  uint8_t *flags;
+} arpo_candidate_sums;
+
+// Sums over the candidates of `tokens` tokens. counts[i] candidates belong to token i; those of all tokens follow each
+// other in `logprobs` and `ids`. A candidate that is NaN or -inf adds nothing. Sums go over four lanes in a fixed order,
+// so they are the same bits on every processor that has a fused multiply-add.
+void arpo_candidate_sums_float(const float *logprobs, const int32_t *ids, const int32_t *counts,
+                               const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
+void arpo_candidate_sums_double(const double *logprobs, const int32_t *ids, const int32_t *counts,
+                                const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
+#endif

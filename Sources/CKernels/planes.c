@@ -1,0 +1,119 @@
+#include "planes.h"
+#include <string.h>
+
+#if defined(__linux__) && defined(__x86_64__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+
+CLONES static void split4(const uint32_t *restrict w, size_t n, uint8_t *restrict p) {
+  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)w[i];
+  for (size_t i = 0; i < n; i++) p[n + i] = (uint8_t)(w[i] >> 8);
+  for (size_t i = 0; i < n; i++) p[2 * n + i] = (uint8_t)(w[i] >> 16);
+  for (size_t i = 0; i < n; i++) p[3 * n + i] = (uint8_t)(w[i] >> 24);
+}
+
+CLONES static void join4(const uint8_t *restrict p, size_t n, uint32_t *restrict w) {
+  for (size_t i = 0; i < n; i++)
+    w[i] = p[i] | (uint32_t)p[n + i] << 8 | (uint32_t)p[2 * n + i] << 16 | (uint32_t)p[3 * n + i] << 24;
+}
+
+CLONES static void join2(const uint8_t *restrict p, size_t n, uint16_t *restrict w) {
+  for (size_t i = 0; i < n; i++) w[i] = (uint16_t)(p[i] | p[n + i] << 8);
+}
+
+void arpo_planes_split(const void *words, size_t count, int width, uint8_t *planes) {
+  if (width == 4) {
+    split4(words, count, planes);
+    return;
+  }
+  const uint8_t *bytes = words;
+  for (int b = 0; b < width; b++)
+    for (size_t i = 0; i < count; i++) planes[(size_t)b * count + i] = bytes[i * (size_t)width + (size_t)b];
+}
+
+void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *words) {
+  if (width == 4) {
+    join4(planes, count, words);
+  } else if (width == 2) {
+    join2(planes, count, words);
+  } else {
+    uint8_t *bytes = words;
+    for (int b = 0; b < width; b++)
+      for (size_t i = 0; i < count; i++) bytes[i * (size_t)width + (size_t)b] = planes[(size_t)b * count + i];
+  }
+}
+
+// One row. Not contracted to a fused multiply-add: the product is exact, so both give the same bits.
+static inline int row_encode(const float *restrict lp, int32_t k, float best, float step, float inverse,
+                             uint16_t *restrict q) {
+  int32_t wrong = 0;
+  for (int32_t i = 0; i < k; i++) {
+    float x = (best - lp[i]) * inverse + 0.5f;
+    // Out of range (and NaN) becomes 0, which the check below finds out.
+    int32_t s = x >= 0 && x < 65535.0f ? (int32_t)x : 0;
+    float back = best - (float)s * step;
+    int32_t a, b;
+    memcpy(&a, &back, 4);
+    memcpy(&b, &lp[i], 4);
+    wrong |= a ^ b;
+    q[i] = (uint16_t)s;
+  }
+  return wrong != 0;
+}
+
+CLONES size_t arpo_steps_encode(const float *lp, const int32_t *counts, size_t rows, float step, float *best,
+                                uint16_t *steps, uint8_t *bad) {
+  size_t failed = 0;
+  const float inverse = 1.0f / step;
+  for (size_t r = 0; r < rows; r++) {
+    int32_t k = counts[r];
+    float top = k > 0 ? lp[0] : 0;
+    for (int32_t i = 1; i < k; i++) top = lp[i] > top ? lp[i] : top;
+    best[r] = top;
+    bad[r] = (uint8_t)row_encode(lp, k, top, step, inverse, steps);
+    if (bad[r]) {
+      failed++;
+      memset(steps, 0, (size_t)k * 2);
+    }
+    lp += k;
+    steps += k;
+  }
+  return failed;
+}
+
+CLONES void arpo_steps_decode(const float *best, const uint16_t *steps, const int32_t *counts, size_t rows, float step,
+                              float *lp) {
+  for (size_t r = 0; r < rows; r++) {
+    int32_t k = counts[r];
+    const float top = best[r];
+    for (int32_t i = 0; i < k; i++) lp[i] = top - (float)steps[i] * step;
+    lp += k;
+    steps += k;
+  }
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b) {
+  __uint128_t m = (__uint128_t)a * b;
+  return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+uint64_t arpo_hash(const void *bytes, size_t count, uint64_t seed) {
+  const uint64_t k0 = 0x9E3779B97F4A7C15, k1 = 0xD1B54A32D192ED03;
+  const uint8_t *p = bytes;
+  uint64_t a = seed ^ k0, b = (seed ^ count) * k1;
+  size_t n = count;
+  while (n >= 16) {
+    uint64_t x, y;
+    memcpy(&x, p, 8);
+    memcpy(&y, p + 8, 8);
+    a = mix(a ^ x, k0);
+    b = mix(b ^ y, k1);
+    p += 16;
+    n -= 16;
+  }
+  uint64_t tail[2] = {0, 0};
+  memcpy(tail, p, n);
+  return mix(a ^ tail[0] ^ k1, b ^ tail[1] ^ k0) ^ mix(count ^ k0, k1);
+}

@@ -1,0 +1,246 @@
+import CKernels
+public import Rollouts
+
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Entropy of stored tokens, one value a token and estimator, in nats; `NaN` where it cannot be had.
+///
+/// Only generated tokens (loss_mask 1) have values. `topk`, `topk-renormalized`, `lower` and `upper` need at least one
+/// candidate at the position; `upper` needs the vocabulary's size. `sampled-nll` is minus the logprob of the sampled
+/// token, or of the candidate with its id where the log has no logprob. `exact` is the logged value where the
+/// trajectory says `entropy_kind` "exact".
+///
+/// The listed tokens of a position are its candidates, and the sampled token if it is not among them and its logprob is
+/// known. Candidates without a number count as not listed.
+public struct TokenEntropy: Sendable {
+  /// Number of tokens.
+  public let count: Int
+  private var columns: [Estimator: [Double]] = [:]
+
+  /// Values by token for an estimator that was asked for, else `nil`.
+  public subscript(estimator: Estimator) -> [Double]? { columns[estimator] }
+
+  /// Computes the values of some columns.
+  ///
+  /// - Parameters:
+  ///   - columns: the tokens, as stored.
+  ///   - entropyKind: how the logged entropies were made.
+  ///   - vocabSize: number of ids the policy could have sampled; `nil` = unknown, and then there is no upper bound.
+  ///   - estimators: the ones to compute.
+  ///   - temperature: rescales `topk`, `topk-renormalized` and `sampled-nll` (which then needs candidates); the
+  ///     others have no values then.
+  public init(
+    of columns: TokenColumns, entropyKind: String?, vocabSize: Int?, estimators: Set<Estimator>,
+    temperature: TemperatureChange? = nil
+  ) {
+    count = columns.count
+    for estimator in estimators { self.columns[estimator] = [Double](repeating: .nan, count: count) }
+    if estimators.contains(.exact), temperature == nil, entropyKind == "exact", let logged = columns.entropies {
+      self.columns[.exact] = masked(logged.widened(), columns.lossMask)
+    }
+    let wantsSampled = estimators.contains(.sampledNLL)
+    let top = columns.topLogprobs.flatMap { $0.tokenIDs.isEmpty ? nil : $0 }
+    let usesCandidates = top != nil && (temperature != nil || estimators.contains(where: \.needsCandidates))
+    guard usesCandidates || wantsSampled else { return }
+    let logprobs = columns.logprobs?.widened() ?? []
+    let sampled = wantsSampled ? sampledLogprobs(columns, logged: logprobs) : []
+
+    if let temperature {
+      guard let top else { return }
+      rescale(columns, top, logprobs: logprobs, sampled: sampled, temperature, estimators)
+      return
+    }
+    if wantsSampled { self.columns[.sampledNLL] = sampled.map { -$0 } }
+    guard usesCandidates, let top else { return }
+    let sums = CandidateSums(
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
+    if estimators.contains(.topk) {
+      self.columns[.topk] = values(of: sums.s, where: sums.listed)
+    }
+    if estimators.contains(.topkRenormalized) {
+      self.columns[.topkRenormalized] = renormalized(sums, top, columns, logprobs: logprobs, scale: 1)
+    }
+    if estimators.contains(.lower) || estimators.contains(.upper) {
+      let bounds = entropyBounds(sums, vocabSize: vocabSize)
+      if estimators.contains(.lower) { self.columns[.lower] = bounds.lower }
+      if estimators.contains(.upper) { self.columns[.upper] = bounds.upper }
+    }
+  }
+
+  /// Sets `topk`, `topk-renormalized` and `sampled-nll` at another sampling temperature; an approximation.
+  ///
+  /// Exact would be p'_i = p_i^a / sum over all j of p_j^a with a = from / to. The unlisted p_j are unknown: their mass
+  /// r = max(0, 1 - sum p) is treated as one token, so Z = sum over the listed of p^a + r^a. Exact if the list is
+  /// complete or the rest is one token, and the identity at a = 1. Heating makes p' too high, cooling too low.
+  private mutating func rescale(
+    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: [Double], sampled: [Double],
+    _ temperature: TemperatureChange, _ estimators: Set<Estimator>
+  ) {
+    let a = temperature.from / temperature.to
+    let plain = CandidateSums(
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
+    let scaled = CandidateSums(
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: a)
+    var topk = [Double](repeating: .nan, count: count)
+    var nll = topk
+    for i in 0..<count where plain.listed[i] > 0 {
+      let rest = max(0, 1 - plain.z[i])
+      let total = scaled.z[i] + (rest > 0 ? pow(rest, a) : 0)
+      // The listed tokens may all underflow; the rest is then nearly 1 and carries the sum.
+      let logTotal = log(total)
+      topk[i] = (scaled.s[i] + scaled.z[i] * logTotal) / total
+      if !sampled.isEmpty { nll[i] = logTotal - a * sampled[i] }
+    }
+    if estimators.contains(.topk) { self.columns[.topk] = topk }
+    if estimators.contains(.sampledNLL) { self.columns[.sampledNLL] = nll }
+    if estimators.contains(.topkRenormalized) {
+      self.columns[.topkRenormalized] = renormalized(scaled, top, columns, logprobs: logprobs, scale: a)
+    }
+  }
+}
+
+/// The values of generated tokens, the others `NaN`.
+private func masked(_ values: [Double], _ mask: [UInt8]) -> [Double] {
+  var out = values
+  for i in out.indices where mask[i] == 0 { out[i] = .nan }
+  return out
+}
+
+/// The values of positions that have listed tokens, the others `NaN`.
+private func values(of sums: [Double], where listed: [Int32]) -> [Double] {
+  var out = sums
+  out.withUnsafeMutableBufferPointer { out in
+    listed.withUnsafeBufferPointer { listed in
+      for i in out.indices where listed[i] == 0 { out[i] = .nan }
+    }
+  }
+  return out
+}
+
+/// Logprob of the sampled token at each generated position: the logged one, else that of the first candidate with its id.
+private func sampledLogprobs(_ columns: TokenColumns, logged: [Double]) -> [Double] {
+  let mask = columns.lossMask
+  var out = logged.isEmpty ? [Double](repeating: .nan, count: columns.count) : masked(logged, mask)
+  guard let top = columns.topLogprobs, out.indices.contains(where: { mask[$0] != 0 && out[$0].isNaN }) else { return out }
+  var offset = 0
+  for i in out.indices {
+    let candidates = offset..<(offset + Int(top.counts[i]))
+    offset = candidates.upperBound
+    guard mask[i] != 0, out[i].isNaN else { continue }
+    if let j = candidates.first(where: { top.tokenIDs[$0] == columns.tokenIDs[i] }) {
+      out[i] = top.logprobs[j] ?? .nan
+    }
+  }
+  return out
+}
+
+/// Entropy of the listed tokens alone: with p' = p / Z it is S / Z + ln Z.
+private func renormalized(
+  _ sums: CandidateSums, _ top: TopLogprobs, _ columns: TokenColumns, logprobs: [Double], scale: Double
+) -> [Double] {
+  let count = sums.s.count
+  var out = [Double](repeating: 0, count: count)
+  var underflows = false
+  sums.s.withUnsafeBufferPointer { s in
+    sums.z.withUnsafeBufferPointer { z in
+      sums.listed.withUnsafeBufferPointer { listed in
+        out.withUnsafeMutableBufferPointer { out in
+          arpo_log(z.baseAddress, count, out.baseAddress)
+          for i in 0..<count {
+            out[i] = listed[i] > 0 ? s[i] / z[i] + out[i] : .nan
+            underflows = underflows || (listed[i] > 0 && z[i] < 1e-290)
+          }
+        }
+      }
+    }
+  }
+  guard underflows else { return out }
+  var offset = 0
+  for i in 0..<count {
+    let candidates = offset..<(offset + Int(top.counts[i]))
+    offset = candidates.upperBound
+    guard sums.listed[i] > 0, sums.z[i] < 1e-290 else { continue }
+    var lps = candidates.compactMap { top.logprobs[$0] }
+    let isListed = candidates.contains { top.tokenIDs[$0] == columns.tokenIDs[i] && top.logprobs[$0] != nil }
+    if !isListed, !logprobs.isEmpty, !logprobs[i].isNaN { lps.append(logprobs[i]) }
+    out[i] = shiftedEntropy(lps.map { scale * $0 })
+  }
+  return out
+}
+
+/// Entropy of a few tokens whose probabilities are too small to add up as they are.
+private func shiftedEntropy(_ logprobs: [Double]) -> Double {
+  guard let top = logprobs.max(), top.isFinite else { return .nan }
+  let z = logprobs.reduce(0) { $0 + exp($1 - top) }
+  return logprobs.reduce(0) { sum, l in
+    let x = l - top - log(z)
+    let p = exp(x)
+    return p > 0 ? sum - p * x : sum
+  }
+}
+
+/// Bounds of the full-vocabulary entropy, given the listed tokens.
+///
+/// Let S = sum of -p ln p over the n listed tokens, r = max(0, 1 - sum p) the rest mass, m = V - n the number of unlisted
+/// tokens and c the smallest candidate probability other than the sampled token's, which caps every unlisted one. (A
+/// server appends the sampled token to its top k, so that one caps nothing.) The rest adds f = sum of -p_j ln p_j with
+/// sum p_j = r and 0 <= p_j <= c.
+/// - upper: f is concave and symmetric, so the even spread is its maximum: -r ln(r / m).
+/// - lower: the minimum is at a vertex, q = floor(r / c) tokens at c and one at s = r - q c: -q c ln c - s ln s. Without a
+///   cap -r ln r.
+///
+/// Special cases: r = 0 or m <= 0: both are S. r > m c (the list was not the top k): both use the even spread. V unknown:
+/// no upper bound, m infinite.
+private func entropyBounds(_ sums: CandidateSums, vocabSize: Int?) -> (lower: [Double], upper: [Double]) {
+  let count = sums.s.count
+  var lower = [Double](repeating: .nan, count: count)
+  var upper = lower
+  var rest = [Double](repeating: 0, count: count)
+  var lnRest = rest
+  var cap = rest
+  var left = rest
+  var lnLeft = rest
+  // Whole-array steps: r, then ln r and c, then what is left over a whole number of caps and its logarithm.
+  for i in 0..<count { rest[i] = max(0, 1 - sums.z[i]) }
+  arpo_log(rest, count, &lnRest)
+  arpo_exp(sums.lowest, count, &cap)
+  for i in 0..<count {
+    if sums.lowest[i] < -700 { cap[i] = exp(sums.lowest[i]) }  // down to the denormals, where it becomes 0
+    let q = (rest[i] / cap[i]).rounded(.down)
+    left[i] = max(0, rest[i] - q * cap[i])
+  }
+  arpo_log(left, count, &lnLeft)
+  let vocabulary = vocabSize.map(Double.init) ?? .infinity
+  var unlisted = 0.0
+  var lnUnlisted = 0.0
+  for i in 0..<count where sums.listed[i] > 0 {
+    let s = sums.s[i]
+    let r = rest[i]
+    // Lists mostly have the same length, and then so has what they leave out.
+    if vocabulary - Double(sums.listed[i]) != unlisted {
+      unlisted = vocabulary - Double(sums.listed[i])
+      lnUnlisted = log(unlisted)
+    }
+    if r == 0 || unlisted <= 0 {
+      lower[i] = s
+      upper[i] = vocabSize == nil ? .nan : s
+      continue
+    }
+    if vocabSize != nil { upper[i] = s - r * (lnRest[i] - lnUnlisted) }
+    let c = cap[i]
+    if vocabSize != nil, sums.lowest[i] != .infinity, r > unlisted * c {
+      lower[i] = upper[i]
+    } else if sums.lowest[i] == .infinity {
+      lower[i] = s - r * lnRest[i]
+    } else if c > 0 {
+      lower[i] = s - (r - left[i]) * sums.lowest[i] - (left[i] > 0 ? left[i] * lnLeft[i] : 0)
+    }
+  }
+  return (lower, upper)
+}

@@ -1,0 +1,112 @@
+/// An append-only list of byte records that keeps only so many bytes in memory.
+struct SpillingRecords {
+  private var memory: [UInt8] = []
+  private var storage: (any SpillStorage)?
+  private var stored = 0
+  private let limit: Int
+  private let makeStorage: SpillFactory?
+
+  init(limit: Int, spill: SpillFactory?) {
+    self.limit = limit
+    makeStorage = spill
+  }
+
+  mutating func append(_ record: [UInt8]) throws {
+    withUnsafeBytes(of: UInt64(record.count)) { memory += $0 }
+    memory += record
+    guard memory.count >= limit, let makeStorage else { return }
+    let target = try storage ?? makeStorage()
+    storage = target
+    try memory.withUnsafeBytes { try target.append($0) }
+    stored += memory.count
+    memory.removeAll(keepingCapacity: true)
+  }
+
+  /// Calls the body with each record, in the order they came.
+  func forEach(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    if let storage {
+      var at = 0
+      var record: [UInt8] = []
+      while at < stored {
+        var count: UInt64 = 0
+        try withUnsafeMutableBytes(of: &count) { try storage.fill($0, from: at) }
+        if record.count < Int(count) { record = [UInt8](repeating: 0, count: Int(count)) }
+        try record.withUnsafeMutableBytes {
+          try storage.fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<Int(count)]), from: at + 8)
+        }
+        try record.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<Int(count)])) }
+        at += 8 + Int(count)
+      }
+    }
+    try memory.withUnsafeBytes { bytes in
+      var at = 0
+      while at < bytes.count {
+        let count = Int(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+        try body(UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + count)]))
+        at += 8 + count
+      }
+    }
+  }
+}
+
+/// Writes numbers and strings one after the other.
+struct RecordWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func write(_ x: Int) { withUnsafeBytes(of: x) { bytes += $0 } }
+
+  mutating func write(_ x: Double) { withUnsafeBytes(of: x) { bytes += $0 } }
+
+  mutating func write(_ x: Double?) { write(x ?? .nan) }
+
+  mutating func write(_ x: Bool) { bytes.append(x ? 1 : 0) }
+
+  mutating func write(_ x: Int?) { write(x ?? Int.min) }
+
+  mutating func write(_ s: String?) {
+    write(s.map { $0.utf8.count } ?? -1)
+    if let s { bytes += s.utf8 }
+  }
+}
+
+/// Reads what a ``RecordWriter`` wrote, in the same order.
+struct RecordReader {
+  private let bytes: UnsafeRawBufferPointer
+  private var at = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  mutating func int() -> Int {
+    defer { at += 8 }
+    return bytes.loadUnaligned(fromByteOffset: at, as: Int.self)
+  }
+
+  mutating func double() -> Double {
+    defer { at += 8 }
+    return bytes.loadUnaligned(fromByteOffset: at, as: Double.self)
+  }
+
+  mutating func optionalDouble() -> Double? {
+    let x = double()
+    return x.isNaN ? nil : x
+  }
+
+  mutating func bool() -> Bool {
+    defer { at += 1 }
+    return bytes[at] != 0
+  }
+
+  mutating func optionalInt() -> Int? {
+    let x = int()
+    return x == Int.min ? nil : x
+  }
+
+  mutating func optionalString() -> String? {
+    let count = int()
+    if count < 0 { return nil }
+    defer { at += count }
+    return String(decoding: bytes[at..<(at + count)], as: UTF8.self)
+  }
+
+  mutating func string() -> String { optionalString() ?? "" }
+}

@@ -1,0 +1,127 @@
+/// A multiset of doubles that gives exact medians and keeps only so many of them in memory.
+struct SpillingValues {
+  private var memory: [Double] = []
+  private var storage: (any SpillStorage)?
+  private var stored = 0
+  private let limit: Int
+  private let makeStorage: SpillFactory?
+
+  /// - Parameters:
+  ///   - limit: values kept in memory before they are written out.
+  ///   - spill: makes the storage; `nil`: everything stays in memory.
+  init(limit: Int, spill: SpillFactory?) {
+    self.limit = limit
+    makeStorage = spill
+  }
+
+  var count: Int { stored + memory.count }
+
+  mutating func append(_ values: [Double]) throws {
+    memory += values
+    guard memory.count >= limit, let makeStorage else { return }
+    let target = try storage ?? makeStorage()
+    storage = target
+    try memory.withUnsafeBytes { try target.append($0) }
+    stored += memory.count
+    memory.removeAll(keepingCapacity: true)
+  }
+
+  /// Calls the body with all values, a stretch at a time, in the order they came.
+  func forEachChunk(_ body: (UnsafeBufferPointer<Double>) throws -> Void) throws {
+    if let storage {
+      var buffer = [Double](repeating: 0, count: 1 << 15)
+      var done = 0
+      while done < stored {
+        let wanted = Swift.min(buffer.count, stored - done)
+        try buffer.withUnsafeMutableBytes { bytes in
+          try storage.fill(UnsafeMutableRawBufferPointer(rebasing: bytes[..<(wanted * 8)]), from: done * 8)
+        }
+        try buffer.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[..<wanted])) }
+        done += wanted
+      }
+    }
+    try memory.withUnsafeBufferPointer { try body($0) }
+  }
+
+  /// Middle value, or the mean of the two middle ones; `nil` without values.
+  func median() throws -> Double? { try median { $0 } }
+
+  /// Median of |x - center|.
+  func medianDeviation(from center: Double) throws -> Double? { try median { abs($0 - center) } }
+
+  /// Blocks, median and MAD.
+  func statistics() throws -> ControlStatistics {
+    guard let median = try median() else { return ControlStatistics() }
+    return ControlStatistics(blocks: count, median: median, mad: try medianDeviation(from: median))
+  }
+
+  private func median(_ transform: (Double) -> Double) throws -> Double? {
+    let n = count
+    if n == 0 { return nil }
+    let upper = n / 2
+    if n % 2 == 1 { return try select(upper, transform) }
+    return try 0.5 * (select(upper - 1, transform) + select(upper, transform))
+  }
+
+  /// The value with a given 0-based rank: the 64-bit keys that order like the values are narrowed down 16 bits a pass.
+  private func select(_ rank: Int, _ transform: (Double) -> Double) throws -> Double {
+    var left = rank
+    var prefix: UInt64 = 0
+    var counts = [Int](repeating: 0, count: 1 << 16)
+    for shift in [48, 32, 16, 0] as [UInt64] {
+      for i in counts.indices { counts[i] = 0 }
+      try forEachChunk { values in
+        counts.withUnsafeMutableBufferPointer { counts in
+          for x in values {
+            let key = orderedKey(transform(x))
+            // The first pass has no prefix yet: a shift by 64 gives 0.
+            if key >> (shift + 16) == prefix { counts[Int(key >> shift & 0xFFFF)] += 1 }
+          }
+        }
+      }
+      var bucket = 0
+      while left >= counts[bucket] {
+        left -= counts[bucket]
+        bucket += 1
+      }
+      prefix = prefix << 16 | UInt64(bucket)
+    }
+    return orderedValue(prefix)
+  }
+}
+
+/// A key whose order as an integer is that of the doubles.
+private func orderedKey(_ x: Double) -> UInt64 {
+  let bits = x.bitPattern
+  return bits >> 63 == 1 ? ~bits : bits | 1 << 63
+}
+
+private func orderedValue(_ key: UInt64) -> Double {
+  Double(bitPattern: key >> 63 == 1 ? key & ~(1 << 63) : ~key)
+}
+
+extension SpillStorage {
+  /// Fills the whole buffer or throws.
+  func fill(_ buffer: UnsafeMutableRawBufferPointer, from offset: Int) throws {
+    var done = 0
+    while done < buffer.count {
+      let n = try read(at: offset + done, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+      if n == 0 { throw SpillError.truncated }
+      done += n
+    }
+  }
+}
+
+/// A storage that did not give back what was written.
+public enum SpillError: Error, Equatable, CustomStringConvertible {
+  case truncated
+  /// A system call failed with this `errno`.
+  case system(call: String, code: Int32)
+
+  public var description: String {
+    switch self {
+    case .truncated: "a temporary file is shorter than what was written to it"
+    case .system(let call, let code): "temporary file: \(call) failed (errno \(code))"
+    }
+  }
+}

@@ -1,0 +1,390 @@
+import Foundation
+
+/// Cuts a log into records: JSON Lines, or JSON documents that span lines.
+///
+/// Only LF separates lines (U+2028 and U+0085 stand raw in some logs' strings). Memory is bounded by the block size and
+/// by the longest record that is allowed. One thread calls `next`; blocks may be handed to others.
+public final class RecordStream {
+  /// How records are told apart.
+  public enum Layout: String, Sendable {
+    /// One record a line.
+    case lines
+    /// JSON values behind each other, over any number of lines.
+    case documents
+    /// The elements of one array.
+    case elements
+  }
+
+  public let input: LogInput
+  public private(set) var layout = Layout.lines
+  /// What ended the stream early: the rest of the file is lost.
+  public private(set) var failure: InputError?
+
+  let blockSize: Int
+  let maxRecord: Int
+  private let pool = BlockPool()
+  /// Bytes read but not handed out.
+  private var window: RecordBlock
+  /// Where the first byte of `window` stands in the log.
+  private var position = ResumePoint()
+  private var atEnd = false
+  private var isFinished = false
+  private var isFailureTold = false
+  private var scanner = DocumentScanner()
+  private var isInsideArray = false
+  /// Bytes at the front of the window whose line feeds `countedLines` holds; only for documents.
+  private var counted = 0
+  private var countedLines = 0
+
+  /// - Parameters:
+  ///   - blockSize: bytes handed on at once.
+  ///   - maxRecord: longest record in bytes; longer ones become failures, without being kept in memory.
+  public init(input: LogInput, blockSize: Int = 2 << 20, maxRecord: Int = 256 << 20) {
+    self.input = input
+    self.blockSize = blockSize
+    self.maxRecord = maxRecord
+    window = RecordBlock(capacity: blockSize)
+  }
+
+  // MARK: Recognition
+
+  /// The first records, parsed, without consuming them; decides the layout. Lines that are not JSON are passed over.
+  public func preview(limit: Int = 5) -> [JSONValue] {
+    fill()
+    if window.used >= 3, window.storage.starts(with: [0xEF, 0xBB, 0xBF]) {
+      window.drop(3)
+      position.byteOffset += 3
+    }
+    let lines = previewLines(limit: limit)
+    if let first = lines.first, case .array = first, lines.count == 1, atEnd { return previewArray(first, limit) }
+    if !lines.isEmpty { return lines }
+    guard let document = firstDocument() else { return [] }
+    if case .array = document { return previewArray(document, limit) }
+    layout = .documents
+    return [document]
+  }
+
+  /// A list of stream chunks or of samples is one record; any other list is a list of records.
+  private func previewArray(_ whole: JSONValue, _ limit: Int) -> [JSONValue] {
+    if LogFormats.recognise(whole) == nil, let elements = whole.array, let first = elements.first,
+      LogFormats.recognise(first) != nil
+    {
+      layout = .elements
+      return Array(elements.prefix(limit))
+    }
+    layout = .documents
+    return [whole]
+  }
+
+  private func previewLines(limit: Int) -> [JSONValue] {
+    var found: [JSONValue] = []
+    var start = 0
+    var tried = 0
+    while start < window.used, tried < 20, found.count < limit {
+      let newline = firstNewline(from: start)
+      if newline == nil, !atEnd { break }
+      let line = start..<(newline ?? window.used)
+      if let value = parsed(line), value.members != nil || value.array != nil { found.append(value) }
+      // A document that spans lines has no record on its first line; its inner lines are not records.
+      if found.isEmpty, tried == 0, isOpening(line) { return [] }
+      tried += 1
+      start = line.upperBound + 1
+    }
+    return found
+  }
+
+  /// The line begins a value that does not end on it: the first line of a pretty-printed document.
+  private func isOpening(_ line: Range<Int>) -> Bool {
+    var scanner = DocumentScanner()
+    guard case .more(let from) = scanner.next(in: slice(line), elements: false), from < line.count else { return false }
+    // A torn first line of JSON Lines looks the same, unless the next line is a record of its own.
+    guard let next = firstNewline(from: line.upperBound + 1) else { return true }
+    return parsed((line.upperBound + 1)..<next)?.members == nil
+  }
+
+  /// The first complete value if it spans lines; reads on as long as it is not complete, up to the record limit.
+  private func firstDocument() -> JSONValue? {
+    while true {
+      var scanner = DocumentScanner()
+      switch scanner.next(in: slice(0..<window.used), elements: false) {
+      case .value(let range): return parsed(range)
+      case .bad, .closed: return nil
+      case .more(let from):
+        if atEnd || window.used >= maxRecord { return firstElement(of: from) }
+        window.grow(to: min(maxRecord, 2 * window.capacity))
+        fill()
+      }
+    }
+  }
+
+  /// The first element of an array too long to hold, as an array of one.
+  private func firstElement(of start: Int) -> JSONValue? {
+    guard start < window.used, window.storage[start] == UInt8(ascii: "[") else { return nil }
+    var scanner = DocumentScanner(offset: start + 1)
+    guard case .value(let range) = scanner.next(in: slice(0..<window.used), elements: true) else { return nil }
+    return parsed(range).map { .array([$0]) }
+  }
+
+  private func slice(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: window.storage[range])
+  }
+
+  private func parsed(_ range: Range<Int>) -> JSONValue? {
+    var copy = [UInt8](slice(range))
+    let n = copy.count
+    copy.append(contentsOf: repeatElement(0, count: JSONCursor.padding + 1))
+    return copy.withUnsafeBufferPointer { all in
+      let bytes = UnsafeBufferPointer(rebasing: all[..<n])
+      guard UTF8Check.firstInvalid(in: bytes) == nil else { return nil }
+      do throws(RecordError) { return try JSONValue.parse(bytes) } catch { return nil }
+    }
+  }
+
+  // MARK: Reading
+
+  /// Goes on behind a place reached earlier, reading over what stands before it.
+  public func skip(to resume: ResumePoint) throws(InputError) {
+    var left = resume.byteOffset - position.byteOffset
+    while left > 0 {
+      fill()
+      guard window.used > 0 else {
+        throw failure ?? .truncated("the log is shorter than what was imported from it before")
+      }
+      let n = min(left, window.used)
+      window.drop(n)
+      left -= n
+    }
+    position = resume
+    isInsideArray = layout == .elements && resume.byteOffset > 0
+  }
+
+  /// The next block, `nil` at the end of the log. After `nil`, `failure` says whether the log really ended there.
+  public func next() -> RecordBlock? {
+    while !isFinished {
+      let block = layout == .lines ? nextLines() : nextDocuments()
+      guard let block else { continue }
+      return finished(block)
+    }
+    // A stream that breaks off between records still has to say so.
+    if failure != nil, !isFailureTold { return finished(pool.take(capacity: blockSize)) }
+    return nil
+  }
+
+  private func finished(_ block: RecordBlock) -> RecordBlock {
+    if block.slices.isEmpty, block.failures.isEmpty { block.resume = position }
+    block.bytesRead = input.bytesRead
+    block.hash = input.hash
+    if isFinished, let failure {
+      block.streamFailure = failure
+      isFailureTold = true
+    }
+    return block
+  }
+
+  /// Gives a block back for reuse.
+  public func recycler() -> @Sendable (RecordBlock) -> Void {
+    let pool = pool
+    let size = blockSize
+    return { pool.give($0, ordinary: size) }
+  }
+
+  /// Reads until the window is full or the log ends.
+  private func fill() {
+    while window.used < window.capacity, !atEnd {
+      do throws(InputError) {
+        let room = UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<window.capacity])
+        let n = try input.read(into: room)
+        window.used += n
+        atEnd = n == 0
+      } catch {
+        failure = error
+        atEnd = true
+      }
+    }
+  }
+
+  private func firstNewline(from start: Int) -> Int? {
+    guard start < window.used, let base = window.storage.baseAddress,
+      let found = memchr(base + start, 0x0A, window.used - start)
+    else { return nil }
+    return base.distance(to: found)
+  }
+
+  // MARK: Lines
+
+  private func nextLines() -> RecordBlock? {
+    fill()
+    guard let base = window.storage.baseAddress, window.used > 0 else {
+      isFinished = true
+      return nil
+    }
+    var slices: [RecordBlock.Slice] = []
+    var start = 0
+    while let newline = firstNewline(from: start) {
+      addLine(start..<newline, isUnterminated: false, to: &slices)
+      // The zero that stops every scan at the record's end.
+      window.storage[newline] = 0
+      position.lines += 1
+      start = newline + 1
+    }
+    if start == 0, !atEnd {
+      if window.capacity < maxRecord {
+        window.grow(to: min(maxRecord, 2 * window.capacity))
+        return nil
+      }
+      return skipLongLine()
+    }
+    let origin = position.byteOffset
+    var resume = ResumePoint(byteOffset: origin + start, lines: position.lines)
+    if atEnd {
+      addLine(start..<window.used, isUnterminated: true, to: &slices)
+      window.storage[window.used] = 0
+      // White space behind the last line is nobody's record.
+      if slices.last?.isUnterminated != true { resume.byteOffset = origin + window.used }
+      start = window.used
+      isFinished = true
+    }
+    for i in slices.indices { slices[i].position.byteOffset += origin }
+    let block = window
+    window = pool.take(capacity: blockSize)
+    window.append(tail: base, from: start, count: block.used - start)
+    position.byteOffset = origin + start
+    block.slices = slices
+    block.resume = resume
+    return block
+  }
+
+  private func addLine(_ range: Range<Int>, isUnterminated: Bool, to slices: inout [RecordBlock.Slice]) {
+    var end = range.upperBound
+    if end > range.lowerBound, window.storage[end - 1] == 0x0D { end -= 1 }
+    let isBlank = slice(range.lowerBound..<end).allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+    guard !isBlank else { return }
+    if end < range.upperBound { window.storage[end] = 0 }
+    slices.append(
+      RecordBlock.Slice(
+        position: RecordPosition(
+          line: position.lines + 1, byteOffset: range.lowerBound, length: end - range.lowerBound),
+        offset: range.lowerBound, isUnterminated: isUnterminated))
+  }
+
+  /// Reads over a line that is longer than a record may be.
+  private func skipLongLine() -> RecordBlock? {
+    let begin = position
+    var newline: Int?
+    while true {
+      newline = firstNewline(from: 0)
+      let n = newline.map { $0 + 1 } ?? window.used
+      window.drop(n)
+      position.byteOffset += n
+      if newline != nil { break }
+      fill()
+      if window.used == 0 { break }
+    }
+    if newline != nil { position.lines += 1 }
+    isFinished = atEnd && window.used == 0
+    let length = position.byteOffset - begin.byteOffset - (newline == nil ? 0 : 1)
+    let block = pool.take(capacity: blockSize)
+    block.failures = [
+      RecordBlock.Failure(
+        position: RecordPosition(line: begin.lines + 1, byteOffset: begin.byteOffset, length: length),
+        error: RecordError(.tooLong, "the record has \(length) bytes; at most \(maxRecord) are allowed"))
+    ]
+    block.resume = position
+    return block
+  }
+
+  // MARK: Documents
+
+  private func nextDocuments() -> RecordBlock? {
+    let block = pool.take(capacity: blockSize)
+    while block.used < blockSize, !isFinished {
+      if layout == .elements, !isInsideArray {
+        fill()
+        guard let open = slice(0..<window.used).firstIndex(of: UInt8(ascii: "[")) else {
+          isFinished = true
+          break
+        }
+        consume(open + 1)
+        isInsideArray = true
+        continue
+      }
+      switch scanner.next(in: slice(0..<window.used), elements: isInsideArray) {
+      case .value(let range): addDocument(range, to: block, isUnterminated: false)
+      case .closed(let end):
+        consume(end)
+        isFinished = true
+      case .bad(let at):
+        consume(at)
+        addFailure(RecordError(.invalidJSON, "a character that cannot begin a JSON value", at: 0), 1, to: block)
+      case .more(let from):
+        if atEnd {
+          if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }
+          isFinished = true
+        } else if from > 0 || window.used < window.capacity {
+          consume(from)
+          fill()
+        } else if window.capacity < maxRecord {
+          window.grow(to: min(maxRecord, 2 * window.capacity))
+          fill()
+        } else {
+          addFailure(RecordError(.tooLong, "a value longer than \(maxRecord) bytes"), window.used, to: block)
+        }
+      }
+    }
+    consume(counted)
+    block.resume = block.slices.last.map { $0.isUnterminated ? unterminatedResume($0) : position } ?? position
+    return block.slices.isEmpty && block.failures.isEmpty && isFinished ? nil : block
+  }
+
+  private func unterminatedResume(_ slice: RecordBlock.Slice) -> ResumePoint {
+    ResumePoint(byteOffset: slice.position.byteOffset, lines: slice.position.line - 1)
+  }
+
+  /// Line feeds before an offset in the window, counted once.
+  private func lines(before offset: Int) -> Int {
+    if offset > counted {
+      countedLines += slice(counted..<offset).count(where: { $0 == 0x0A })
+      counted = offset
+    }
+    return position.lines + countedLines
+  }
+
+  /// Takes bytes off the front of the window.
+  private func consume(_ n: Int) {
+    position.lines = lines(before: n)
+    position.byteOffset += n
+    counted = 0
+    countedLines = 0
+    window.drop(n)
+    scanner.drop(n)
+  }
+
+  private func addDocument(_ range: Range<Int>, to block: RecordBlock, isUnterminated: Bool) {
+    let line = lines(before: range.lowerBound) + 1
+    block.slices.append(
+      RecordBlock.Slice(
+        position: RecordPosition(
+          line: line, byteOffset: position.byteOffset + range.lowerBound, length: range.count),
+        offset: block.used, isUnterminated: isUnterminated))
+    block.append(slice(range))
+    _ = lines(before: range.upperBound)
+  }
+
+  /// Passes over bytes at the front of the window.
+  private func addFailure(_ error: RecordError, _ count: Int, to block: RecordBlock) {
+    let here = RecordPosition(line: position.lines + 1, byteOffset: position.byteOffset, length: count)
+    block.failures.append(RecordBlock.Failure(position: here, error: error))
+    consume(count)
+    scanner = DocumentScanner()
+  }
+}
+
+extension RecordBlock {
+  /// Appends bytes of another block, without a zero byte.
+  func append(tail base: UnsafeMutableRawPointer, from start: Int, count: Int) {
+    guard count > 0 else { return }
+    grow(to: used + count)
+    memcpy(storage.baseAddress! + used, base + start, count)
+    used += count
+  }
+}

@@ -1,0 +1,22 @@
+import CKernels
+
+/// A running SHA-256 of the bytes read so far.
+struct SHA256 {
+  private var state = arpo_sha256()
+
+  init() { arpo_sha256_begin(&state) }
+
+  mutating func add(_ bytes: UnsafeRawBufferPointer) { arpo_sha256_add(&state, bytes.baseAddress, bytes.count) }
+
+  /// Lower-case hexadecimal digest of everything added.
+  var hex: String {
+    var copy = state
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digest in
+      arpo_sha256_read(&copy, digest.baseAddress)
+      return digest.map { byte in
+        let digits = Array("0123456789abcdef")
+        return String([digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+      }.joined()
+    }
+  }
+}

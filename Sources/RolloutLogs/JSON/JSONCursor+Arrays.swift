@@ -1,0 +1,265 @@
+import Foundation
+import Rollouts
+
+/// The column readers: whole arrays of numbers into flat storage, which is where an import spends its time.
+extension JSONCursor {
+  /// What a column of reals showed while it was read.
+  struct RealScan {
+    /// The largest value, minus infinity if there is none.
+    var largest = -Float.infinity
+    /// Elements that are null.
+    var missing = 0
+  }
+
+  /// An array of whole numbers in `0 ... Int32.max`, appended to `out`.
+  mutating func integers(into out: inout [Int32], _ what: StaticString) throws(RecordError) {
+    guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
+    var p = at &+ 1
+    let base = base
+    // At least one digit and a comma a number: a bound that saves growing, never more than the record's size.
+    out.reserveCapacity(out.count + Swift.min((end - p) / 6, 1 << 20))
+    while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+    if base[p] == UInt8(ascii: "]") {
+      move(to: p &+ 1)
+      return
+    }
+    while true {
+      while base[p] == 0x20 { p &+= 1 }
+      var x: UInt64 = 0
+      let start = p
+      var digit = base[p] &- 0x30
+      while digit < 10 {
+        x = x &* 10 &+ UInt64(digit)
+        p &+= 1
+        digit = base[p] &- 0x30
+      }
+      // Ten digits cannot overflow a UInt64; anything longer, or with another first byte, is looked at slowly.
+      if p == start || p &- start > 10 || x > UInt64(Int32.max) || base[p] == UInt8(ascii: ".")
+        || base[p] | 0x20 == UInt8(ascii: "e")
+      {
+        move(to: start)
+        let value = try integer("an element of \(what)")
+        guard let id = Int32(exactly: value), id >= 0 else {
+          move(to: start)
+          throw fail("an element of \(what) is \(value), not a whole number in 0...\(Int32.max)", .outOfRange)
+        }
+        x = UInt64(id)
+        p = at
+      }
+      out.append(Int32(truncatingIfNeeded: x))
+      if base[p] == UInt8(ascii: ",") {
+        p &+= 1
+        continue
+      }
+      while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+      if base[p] == UInt8(ascii: ",") {
+        p &+= 1
+        while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+        continue
+      }
+      if base[p] == UInt8(ascii: "]") { break }
+      move(to: p)
+      throw fail(p >= end ? "the record ends inside \(what)" : "expected ',' or ']' in \(what)")
+    }
+    move(to: p &+ 1)
+  }
+
+  /// An array of finite numbers and nulls as a column; null becomes NaN.
+  mutating func reals(_ what: StaticString, scan: inout RealScan) throws(RecordError) -> RealColumn {
+    guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
+    let start = at
+    var floats: [Float] = []
+    var isExact = true
+    var maxDigits = 0
+    try readReals(what, &floats, { Float($0) }, &scan, &isExact, &maxDigits)
+    if isExact { return RealColumn(floats: floats, precision: .float32) }
+    if maxDigits <= 9 { return RealColumn(floats: floats, precision: .float32Decimal) }
+    // Some number says more than a float32 holds: read the array again and keep doubles.
+    move(to: start)
+    var doubles: [Double] = []
+    var again = RealScan()
+    try readReals(what, &doubles, { $0 }, &again, &isExact, &maxDigits)
+    return RealColumn(doubles: doubles)
+  }
+
+  @inline(__always)
+  private mutating func readReals<T>(
+    _ what: StaticString, _ out: inout [T], _ convert: (Double) -> T, _ scan: inout RealScan, _ isExact: inout Bool,
+    _ maxDigits: inout Int
+  ) throws(RecordError) {
+    let nan = convert(.nan)
+    let base = base
+    let raw = UnsafeRawPointer(base)
+    var p = at &+ 1
+    var exact = true
+    var digitsSeen = 0
+    var largest = -Float.infinity
+    var missing = 0
+    out.reserveCapacity(Swift.min((end - p) / 16, 1 << 20))
+    var failure: RecordError?
+    DecimalConversion.powersOfFive.withUnsafeBufferPointer { table in
+      DecimalConversion.exactPowersOfTen.withUnsafeBufferPointer { powers in
+        guard let table = table.baseAddress, let powers = powers.baseAddress else { return }
+        while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+        if base[p] == UInt8(ascii: "]") { return }
+        while true {
+          while base[p] == 0x20 { p &+= 1 }
+          let start = p
+          let negative = base[p] == UInt8(ascii: "-")
+          if negative { p &+= 1 }
+          var digit = base[p] &- 0x30
+          if digit < 10 {
+            let first = p
+            var m = UInt64(digit)
+            p &+= 1
+            digit = base[p] &- 0x30
+            while digit < 10 {
+              m = m &* 10 &+ UInt64(digit)
+              p &+= 1
+              digit = base[p] &- 0x30
+            }
+            var significant = p &- first
+            let leadingZero = base[first] == 0x30
+            var exponent = 0
+            if base[p] == UInt8(ascii: ".") {
+              p &+= 1
+              let fraction = p
+              while true {
+                let w = raw.loadUnaligned(fromByteOffset: p, as: UInt64.self)
+                guard Self.isEightDigits(w) else { break }
+                m = m &* 100_000_000 &+ Self.eightDigits(w)
+                p &+= 8
+              }
+              digit = base[p] &- 0x30
+              while digit < 10 {
+                m = m &* 10 &+ UInt64(digit)
+                p &+= 1
+                digit = base[p] &- 0x30
+              }
+              exponent = fraction &- p
+              significant = significant &+ (p &- fraction)
+              if p == fraction { significant = 99 }
+              if leadingZero {
+                // Zeros before the first other digit say nothing.
+                var z = fraction
+                while base[z] == 0x30 { z &+= 1 }
+                significant = significant &- 1 &- (z &- fraction)
+              }
+            } else if leadingZero, significant > 1 {
+              significant = 99
+            }
+            var value = 0.0
+            if significant <= 19, base[p] | 0x20 != UInt8(ascii: "e") {
+              digitsSeen = Swift.max(digitsSeen, significant)
+              if m < 1 << 53, exponent >= -22 {
+                value = Double(m) / powers[0 &- exponent]
+              } else if let v = DecimalConversion.double(significand: m, exponent: exponent, table: table) {
+                value = v
+              } else {
+                value = strtod(raw.advanced(by: negative ? start &+ 1 : start).assumingMemoryBound(to: CChar.self), nil)
+              }
+              if negative { value = -value }
+            } else {
+              do throws(RecordError) {
+                move(to: start)
+                value = try real("an element of \(what)")
+                digitsSeen = Swift.max(digitsSeen, Self.significantDigits(base, start..<at))
+                p = at
+              } catch {
+                failure = error
+                return
+              }
+            }
+            let narrow = Float(value)
+            exact = exact && Double(narrow) == value
+            largest = Swift.max(largest, narrow)
+            out.append(convert(value))
+          } else if base[p] == UInt8(ascii: "n"), !negative, raw.loadUnaligned(fromByteOffset: p, as: UInt32.self) == 0x6C6C_756E {
+            p &+= 4
+            missing &+= 1
+            out.append(nan)
+          } else {
+            do throws(RecordError) {
+              move(to: start)
+              _ = try real("an element of \(what)")
+              failure = fail("an element of \(what) is not a number", .wrongType)
+            } catch {
+              failure = error
+            }
+            return
+          }
+          if base[p] == UInt8(ascii: ",") {
+            p &+= 1
+            continue
+          }
+          while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+          if base[p] == UInt8(ascii: ",") {
+            p &+= 1
+            while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+            continue
+          }
+          if base[p] == UInt8(ascii: "]") { return }
+          move(to: p)
+          failure = fail(p >= end ? "the record ends inside \(what)" : "expected ',' or ']' in \(what)")
+          return
+        }
+      }
+    }
+    if let failure { throw failure }
+    move(to: p &+ 1)
+    isExact = exact
+    maxDigits = digitsSeen
+    scan.largest = Swift.max(scan.largest, largest)
+    scan.missing += missing
+  }
+
+  /// Eight ASCII digits in a little-endian word.
+  @inline(__always)
+  private static func isEightDigits(_ w: UInt64) -> Bool {
+    let w = UInt64(littleEndian: w)
+    return ((w & 0xF0F0_F0F0_F0F0_F0F0) | (((w &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) >> 4))
+      == 0x3333_3333_3333_3333
+  }
+
+  /// The number that eight ASCII digits spell, by three multiplications that join neighbours.
+  @inline(__always)
+  private static func eightDigits(_ w: UInt64) -> UInt64 {
+    var v = UInt64(littleEndian: w) & 0x0F0F_0F0F_0F0F_0F0F
+    v = (v &* 2561) >> 8 & 0x00FF_00FF_00FF_00FF
+    v = (v &* 6_553_601) >> 16 & 0x0000_FFFF_0000_FFFF
+    return (v &* 42_949_672_960_001) >> 32
+  }
+
+  private static func significantDigits(_ base: UnsafePointer<UInt8>, _ range: Range<Int>) -> Int {
+    var n = 0
+    for i in range {
+      if base[i] | 0x20 == UInt8(ascii: "e") { break }
+      guard base[i] &- 0x30 < 10 else { continue }
+      if n > 0 || base[i] != 0x30 { n += 1 }
+    }
+    return n
+  }
+
+  /// An array of 0/1 or false/true, appended to `out`.
+  mutating func mask(into out: inout [UInt8], _ what: StaticString) throws(RecordError) {
+    guard take(UInt8(ascii: "[")) else { throw fail("\(what) is not an array", .wrongType) }
+    var first = true
+    while try nextElement(first: &first) {
+      switch peek() {
+      case UInt8(ascii: "0") where base[at + 1] &- 0x30 >= 10 && base[at + 1] != UInt8(ascii: "."):
+        out.append(0)
+        move(to: at + 1)
+      case UInt8(ascii: "1") where base[at + 1] &- 0x30 >= 10 && base[at + 1] != UInt8(ascii: "."):
+        out.append(1)
+        move(to: at + 1)
+      default:
+        switch try value() {
+        case .bool(let b): out.append(b ? 1 : 0)
+        case .double(0): out.append(0)
+        case .double(1): out.append(1)
+        default: throw fail("an element of \(what) is not 0 or 1", .wrongType)
+        }
+      }
+    }
+  }
+}

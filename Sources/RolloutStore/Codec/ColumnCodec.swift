@@ -1,0 +1,37 @@
+// Token columns as blobs.
+//
+// A blob begins with a byte that names its coding, then come variable-length integers (LEB128) and planes. Numbers of w
+// bytes are split into w byte planes, because bytes of like meaning compress: ids rarely use their upper bytes, and the
+// exponents of log-probabilities are few. A plane is
+//
+//   0 bytes…                 the bytes themselves
+//   1 byte                   all bytes are this one
+//   2 length zstd-frame      compressed
+//
+// and the codings are
+//
+//   1 count, 4 planes                              whole numbers (Int32)
+//   2 precision, count, 4 or 8 planes              reals; NaN = not in the log; precision as RealColumn.Precision
+//   3 first value, number of runs, run lengths     a mask of 0 and 1
+//   4 precision, rows, counts, ids, reals          candidates: counts is 0 and one number for all rows, or 1 and
+//                                                  one a row; ids are 4 planes
+//     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes), number of rows
+//     that this does not reproduce, their numbers, and their values (4 planes).
+//
+// Steps: logits were bf16 before the log-softmax, so the candidates of a row lie a few multiples of 2^-e below the best
+// one: lp = best - steps * 2^-e in float32, bit for bit, or the row is listed with its values.
+
+/// The first byte of a column's blob.
+enum ColumnCoding: UInt8 {
+  case integers = 1
+  case reals = 2
+  case mask = 3
+  case candidates = 4
+}
+
+/// A blob that does not hold what it should: the database was damaged or written by something else.
+public struct ColumnError: Error, Sendable, CustomStringConvertible {
+  public var description: String
+
+  init(_ description: String) { self.description = description }
+}

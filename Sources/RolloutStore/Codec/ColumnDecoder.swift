@@ -1,0 +1,238 @@
+import CKernels
+import CZstd
+import Rollouts
+
+/// Reads the blobs that `ColumnEncoder` writes. One thread uses one decoder.
+///
+/// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
+final class ColumnDecoder {
+  private let context: OpaquePointer?
+  private var planes: [UInt8] = []
+  private var best: [Float] = []
+  private var steps: [UInt16] = []
+
+  /// More elements than this in one segment is a damaged blob.
+  private static let maxCount = 1 << 28
+
+  init() { context = ZSTD_createDCtx() }
+
+  deinit { ZSTD_freeDCtx(context) }
+
+  /// Appends whole numbers to `out`.
+  func integers(_ blob: UnsafeRawBufferPointer, into out: inout [Int32]) throws(ColumnError) {
+    var reader = try BlobReader(blob, .integers)
+    let count = try reader.count(Self.maxCount)
+    try words(&reader, count: count, into: &out)
+    try reader.finish()
+  }
+
+  /// Appends reals to a column.
+  func reals(_ blob: UnsafeRawBufferPointer, into out: inout RealColumn) throws(ColumnError) {
+    var reader = try BlobReader(blob, .reals)
+    let precision = try reader.precision()
+    let count = try reader.count(Self.maxCount)
+    try reals(&reader, precision, count, into: &out)
+    try reader.finish()
+  }
+
+  /// Appends a mask to `out`.
+  func mask(_ blob: UnsafeRawBufferPointer, into out: inout [UInt8]) throws(ColumnError) {
+    var reader = try BlobReader(blob, .mask)
+    var value = try reader.byte()
+    guard value <= 1 else { throw ColumnError("a mask begins with \(value)") }
+    for _ in 0..<(try reader.count(Self.maxCount)) {
+      let run = try reader.count(Self.maxCount)
+      guard out.count + run <= Self.maxCount else { throw ColumnError("a mask is too long") }
+      out.append(contentsOf: repeatElement(value, count: run))
+      value ^= 1
+    }
+    try reader.finish()
+  }
+
+  /// Appends candidates.
+  func candidates(_ blob: UnsafeRawBufferPointer, into out: inout TopLogprobs) throws(ColumnError) {
+    var reader = try BlobReader(blob, .candidates)
+    let precision = try reader.precision()
+    let rows = try reader.count(Self.maxCount)
+    let firstRow = out.counts.count
+    var flat = 0
+    if try reader.byte() == 0 {
+      let k = try reader.count(Self.maxCount)
+      flat = rows * k
+      out.counts.append(contentsOf: repeatElement(Int32(k), count: rows))
+    } else {
+      for _ in 0..<rows {
+        let k = try reader.count(Self.maxCount)
+        flat += k
+        out.counts.append(Int32(k))
+      }
+    }
+    guard flat <= Self.maxCount else { throw ColumnError("too many candidates") }
+    try words(&reader, count: flat, into: &out.tokenIDs)
+    if try reader.byte() == 0 {
+      try reals(&reader, precision, flat, into: &out.logprobs)
+    } else {
+      guard precision != .float64 else { throw ColumnError("steps of doubles") }
+      try steps(&reader, counts: out.counts[firstRow...], flat: flat, precision, into: &out.logprobs)
+    }
+    try reader.finish()
+  }
+
+  // MARK: Parts
+
+  private func reals(
+    _ reader: inout BlobReader, _ precision: RealColumn.Precision, _ count: Int, into out: inout RealColumn
+  ) throws(ColumnError) {
+    switch (precision, out.precision) {
+    case (.float64, _):
+      var values: [Double] = []
+      try words(&reader, count: count, into: &values)
+      out.append(RealColumn(doubles: values))
+    case (_, .float64):
+      var values: [Float] = []
+      try words(&reader, count: count, into: &values)
+      out.append(RealColumn(floats: values, precision: precision))
+    default:
+      out.precision = max(out.precision, precision)
+      try words(&reader, count: count, into: &out.floats)
+    }
+  }
+
+  private func steps(
+    _ reader: inout BlobReader, counts: ArraySlice<Int32>, flat: Int, _ precision: RealColumn.Precision,
+    into out: inout RealColumn
+  ) throws(ColumnError) {
+    let exponent = Int(try reader.byte())
+    guard exponent <= 30 else { throw ColumnError("steps of 2^-\(exponent)") }
+    best.removeAll(keepingCapacity: true)
+    steps.removeAll(keepingCapacity: true)
+    try words(&reader, count: counts.count, into: &best)
+    try words(&reader, count: flat, into: &steps)
+    var values = [Float](unsafeUninitializedCapacity: flat) { buffer, count in
+      best.withUnsafeBufferPointer { best in
+        steps.withUnsafeBufferPointer { steps in
+          counts.withUnsafeBufferPointer { counts in
+            arpo_steps_decode(
+              best.baseAddress, steps.baseAddress, counts.baseAddress, counts.count, 1 / Float(1 << exponent),
+              buffer.baseAddress)
+          }
+        }
+      }
+      count = flat
+    }
+    let failed = try reader.count(counts.count)
+    if failed > 0 {
+      var rows: [Int] = []
+      for _ in 0..<failed { rows.append(try reader.count(counts.count - 1)) }
+      let total = rows.reduce(0) { $0 + Int(counts[counts.startIndex + $1]) }
+      guard total <= flat else { throw ColumnError("more exceptions than candidates") }
+      var exceptions: [Float] = []
+      try words(&reader, count: total, into: &exceptions)
+      var next = 0
+      var at = 0
+      var taken = 0
+      for (row, k) in counts.enumerated() {
+        if next < rows.count, rows[next] == row {
+          for i in 0..<Int(k) { values[at + i] = exceptions[taken + i] }
+          taken += Int(k)
+          next += 1
+        }
+        at += Int(k)
+      }
+      guard next == rows.count else { throw ColumnError("exceptions out of order") }
+    }
+    if out.precision == .float64 {
+      out.append(RealColumn(floats: values, precision: precision))
+    } else {
+      out.precision = max(out.precision, precision)
+      out.floats += values
+    }
+  }
+
+  private func words<T: BitwiseCopyable>(_ reader: inout BlobReader, count: Int, into out: inout [T])
+    throws(ColumnError)
+  {
+    guard count > 0 else { return }
+    let width = MemoryLayout<T>.size
+    let size = count * width
+    if planes.count < size { planes = [UInt8](repeating: 0, count: size) }
+    var failure: ColumnError?
+    planes.withUnsafeMutableBufferPointer { planes in
+      do throws(ColumnError) {
+        for b in 0..<width {
+          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: planes[(b * count)..<((b + 1) * count)]))
+        }
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    out.append(
+      contentsOf: [T](unsafeUninitializedCapacity: count) { buffer, n in
+        arpo_planes_join(planes, count, Int32(width), buffer.baseAddress)
+        n = count
+      })
+  }
+
+  private func plane(_ reader: inout BlobReader, into out: UnsafeMutableBufferPointer<UInt8>) throws(ColumnError) {
+    switch try reader.byte() {
+    case 0: out.baseAddress?.update(from: try reader.bytes(out.count), count: out.count)
+    case 1: out.update(repeating: try reader.byte())
+    case 2:
+      let length = try reader.count(Self.maxCount)
+      let source = try reader.bytes(length)
+      guard ZSTD_decompressDCtx(context, out.baseAddress, out.count, source, length) == out.count else {
+        throw ColumnError("a compressed plane does not have \(out.count) bytes")
+      }
+    case let tag: throw ColumnError("unknown plane \(tag)")
+    }
+  }
+}
+
+/// Reads a blob front to back, checking its end.
+private struct BlobReader {
+  private let bytes: UnsafeRawBufferPointer
+  private var at = 1
+
+  init(_ bytes: UnsafeRawBufferPointer, _ coding: ColumnCoding) throws(ColumnError) {
+    guard let first = bytes.first, first == coding.rawValue else {
+      throw ColumnError("a column blob of another kind than \(coding)")
+    }
+    self.bytes = bytes
+  }
+
+  mutating func byte() throws(ColumnError) -> UInt8 {
+    guard at < bytes.count else { throw ColumnError("a column blob is cut off") }
+    at += 1
+    return bytes[at - 1]
+  }
+
+  mutating func count(_ limit: Int) throws(ColumnError) -> Int {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while true {
+      let b = try byte()
+      value |= UInt64(b & 0x7F) << shift
+      if b < 0x80 { break }
+      shift += 7
+      guard shift < 63 else { throw ColumnError("a number in a column blob is too long") }
+    }
+    guard value <= UInt64(max(0, limit)) else { throw ColumnError("\(value) in a column blob where at most \(limit) fits") }
+    return Int(value)
+  }
+
+  mutating func precision() throws(ColumnError) -> RealColumn.Precision {
+    guard let precision = RealColumn.Precision(rawValue: try byte()) else { throw ColumnError("unknown precision") }
+    return precision
+  }
+
+  mutating func bytes(_ n: Int) throws(ColumnError) -> UnsafePointer<UInt8> {
+    guard n <= bytes.count - at, let base = bytes.baseAddress else { throw ColumnError("a column blob is cut off") }
+    defer { at += n }
+    return base.advanced(by: at).assumingMemoryBound(to: UInt8.self)
+  }
+
+  func finish() throws(ColumnError) {
+    guard at == bytes.count else { throw ColumnError("\(bytes.count - at) bytes too many in a column blob") }
+  }
+}

@@ -1,0 +1,335 @@
+import Foundation
+import GRDB
+import RolloutLogs
+import Rollouts
+
+/// The import of one file: find out where to begin, run the pipeline, commit.
+struct FileImport {
+  let importer: Importer
+  let writer: RecordWriter
+  let entry: LogPaths.Entry
+  let number: Int
+  let files: Int
+  private(set) var source: SourceState?
+
+  private var db: Database { writer.db }
+  private var options: ImportOptions { importer.options }
+  private var report: FileReport
+
+  init(importer: Importer, writer: RecordWriter, entry: LogPaths.Entry, number: Int, of files: Int) {
+    self.importer = importer
+    self.writer = writer
+    self.entry = entry
+    self.number = number
+    self.files = files
+    report = FileReport(path: entry.path, status: .imported, isExplicit: entry.isExplicit)
+  }
+
+  /// Ends the import of a file early: the place is between two records.
+  private struct Stop: Error {
+    var status: FileReport.Status
+  }
+
+  mutating func run() throws -> FileReport {
+    let clock = ContinuousClock.now
+    defer { report.seconds = (ContinuousClock.now - clock).seconds }
+    let log: OpenedLog
+    let earlier: Earlier?
+    do throws(InputError) {
+      earlier = try earlierImport()
+      if case .known(let id) = earlier {
+        report.status = .known
+        source = SourceState(
+          id: id, defaultRunName: "", records: 0, resume: ResumePoint(), bytes: 0, hash: "")
+        report.seconds = (ContinuousClock.now - clock).seconds
+        return report
+      }
+      log = try OpenedLog(path: entry.path, options: options)
+    } catch {
+      report.status = { if case .unreadable = error { .unreadable } else { .refused } }()
+      report.message = error.description
+      return report
+    }
+    report.format = log.recognition.format
+    report.container = log.recognition.container.rawValue
+    writer.counts = ImportCounts()
+    try db.beginTransaction(.immediate)
+    do {
+      try begin(log, earlier)
+      try pump(log)
+      try finish(log)
+    } catch {
+      if db.isInsideTransaction { try db.rollback() }
+      try writer.forget()
+      throw error
+    }
+    report.counts = writer.counts
+    report.bytes = log.stream.input.bytesRead
+    report.uncompressedBytes = log.stream.input.bytesOut
+    report.seconds = (ContinuousClock.now - clock).seconds
+    return report
+  }
+
+  // MARK: Earlier imports
+
+  private enum Earlier {
+    /// The same bytes.
+    case known(Int64)
+    /// A beginning of these bytes.
+    case part(Row)
+  }
+
+  /// What the database has of this file already. Only files that could be the same are hashed.
+  private func earlierImport() throws(InputError) -> Earlier? {
+    guard entry.path != "-", let size = size(of: entry.path) else { return nil }
+    let name = URL(filePath: entry.path).lastPathComponent
+    let rows: [Row]
+    do {
+      rows = try Row.fetchAll(
+        db, sql: "SELECT * FROM source WHERE bytes <= ? AND path <> '-' ORDER BY bytes DESC, id", arguments: [size])
+    } catch {
+      throw .unreadable("\(error)")
+    }
+    var hashes: [Int: String] = [:]
+    for row in rows {
+      let bytes: Int = row["bytes"]
+      let path: String = row["path"]
+      guard bytes > 0, bytes == size || URL(filePath: path).lastPathComponent == name else { continue }
+      if hashes[bytes] == nil { hashes[bytes] = try LogInput.hash(path: entry.path, first: bytes) ?? "" }
+      guard hashes[bytes] == row["sha256"] else { continue }
+      if bytes == size, row["state"] != "reading" { return .known(row["id"]) }
+      return .part(row)
+    }
+    return nil
+  }
+
+  private func size(of path: String) -> Int? {
+    var info = stat()
+    return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG ? Int(info.st_size) : nil
+  }
+
+  // MARK: Begin
+
+  private mutating func begin(_ log: OpenedLog, _ earlier: Earlier?) throws {
+    let found = log.recognition
+    if case .part(let row) = earlier {
+      report.status = .resumed
+      let resume = ResumePoint(byteOffset: row["resume_offset"], lines: row["resume_lines"])
+      var state = SourceState(
+        id: row["id"], defaultRunName: found.runName, currentRun: row["current_run"], records: row["records"],
+        announced: row["announced_trajectories"], resume: resume, bytes: row["bytes"], hash: row["sha256"])
+      // What was cut off then is read again now.
+      let removed = try Int.fetchOne(
+        db, sql: "SELECT count(*) FROM quarantine WHERE source = ? AND byte_offset >= ?",
+        arguments: [state.id, resume.byteOffset])
+      state.records -= min(state.records, removed ?? 0)
+      try db.execute(
+        sql: "DELETE FROM quarantine WHERE source = ? AND byte_offset >= ?", arguments: [state.id, resume.byteOffset])
+      source = state
+      if resume.byteOffset > 0 { try log.stream.skip(to: resume) }
+    } else {
+      let id = try writer.newID("source")
+      source = SourceState(
+        id: id, defaultRunName: found.runName, records: 0, resume: ResumePoint(), bytes: 0, hash: "")
+      try writer.execute(
+        """
+        INSERT INTO source (id, path, format, container, layout, bytes, sha256, resume_offset, resume_lines, records, state)
+        VALUES (?,?,?,?,?,0,'',0,0,0,'reading')
+        """, [id, entry.path, found.format, found.container.rawValue, found.layout.rawValue])
+    }
+    if let source { writer.formats[source.id] = log.format }
+  }
+
+  // MARK: Pipeline
+
+  private mutating func pump(_ log: OpenedLog) throws {
+    let recycle = log.stream.recycler()
+    let stream = UncheckedBox(log.stream)
+    let format = log.format
+    let clock = ContinuousClock()
+    var committed = clock.now
+    var sinceCommit = 0
+    var bytesOut = log.stream.input.bytesOut
+    let cancelled = importer.isCancelled
+    do {
+      try OrderedPipeline.run(
+        workers: options.workers, capacity: options.workers + 3,
+        produce: { emit in while let block = stream.value.next(), emit(block) {} },
+        makeTransform: {
+          let preparer = RecordPreparer(format: format)
+          return { preparer.prepare($0) }
+        },
+        consume: { (prepared: PreparedBlock) in
+          try write(prepared)
+          let block = prepared.block
+          sinceCommit += max(0, block.resume.byteOffset - bytesOut)
+          bytesOut = block.resume.byteOffset
+          recycle(block)
+          progress(log, block.bytesRead, bytesOut)
+          if cancelled() { throw Stop(status: .interrupted) }
+          if sinceCommit >= options.commitBytes || (clock.now - committed).seconds >= options.commitSeconds {
+            try commit(state: "reading")
+            try db.beginTransaction(.immediate)
+            committed = clock.now
+            sinceCommit = 0
+          }
+        })
+    } catch let stop as Stop {
+      report.status = stop.status
+    }
+  }
+
+  private func progress(_ log: OpenedLog, _ bytesRead: Int, _ bytesOut: Int) {
+    importer.onProgress(
+      ImportProgress(
+        path: entry.path, file: number, files: files, bytesRead: bytesRead, size: log.stream.input.size,
+        uncompressedBytes: bytesOut, counts: writer.counts))
+  }
+
+  private mutating func write(_ prepared: PreparedBlock) throws {
+    guard var state = source else { return }
+    let block = prepared.block
+    defer { source = state }
+    for failure in block.failures {
+      state.records += 1
+      writer.counts.records += 1
+      try quarantine(failure.error, nil, failure.position, state)
+    }
+    var tornTail = false
+    for item in prepared.items {
+      let index = switch item { case .records(_, let i), .bad(_, let i): i }
+      let slice = block.slices[index]
+      let origin = Origin(source: state.id, position: slice.position)
+      state.records += 1
+      writer.counts.records += 1
+      var failure: RecordError?
+      switch item {
+      case .bad(let error, _): failure = error
+      case .records(let records, _):
+        do {
+          for record in records { try write(record, block.bytes(of: slice), origin, &state) }
+        } catch let error as RecordError {
+          failure = error
+        }
+      }
+      if var error = failure {
+        if slice.isUnterminated, [.invalidJSON, .invalidUTF8].contains(error.reason) {
+          tornTail = true
+          error = RecordError(
+            block.streamFailure?.reason ?? .tornLine,
+            block.streamFailure.map { "\($0); the record is torn" } ?? "the log ends inside a record: \(error.message)")
+        }
+        if error.reason == .unsupportedSchema { report.message = error.message }
+        try quarantine(error, block.bytes(of: slice), slice.position, state)
+        if let limit = options.maxBad, writer.counts.quarantined > limit {
+          state.resume = place(behind: index, of: block, tornTail)
+          state.bytes = block.bytesRead
+          state.hash = block.hash
+          throw Stop(status: .stopped)
+        }
+      }
+    }
+    state.resume = tornTail || block.slices.last?.isUnterminated != true ? block.resume : behindTail(block)
+    if let failure = block.streamFailure, !tornTail {
+      let here = RecordPosition(line: state.resume.lines + 1, byteOffset: state.resume.byteOffset, length: 0)
+      try quarantine(RecordError(failure.reason, failure.description), nil, here, state)
+    }
+    state.bytes = block.bytesRead
+    state.hash = block.hash
+  }
+
+  private func place(behind index: Int, of block: RecordBlock, _ tornTail: Bool) -> ResumePoint {
+    guard index + 1 < block.slices.count else { return block.resume }
+    let next = block.slices[index + 1].position
+    return ResumePoint(byteOffset: next.byteOffset, lines: next.line - 1)
+  }
+
+  /// Behind a last line that is whole although no line feed ends it.
+  private func behindTail(_ block: RecordBlock) -> ResumePoint {
+    guard let last = block.slices.last else { return block.resume }
+    return ResumePoint(
+      byteOffset: last.position.byteOffset + last.position.length, lines: last.position.line - 1)
+  }
+
+  private func quarantine(
+    _ error: RecordError, _ raw: UnsafeBufferPointer<UInt8>?, _ position: RecordPosition, _ state: SourceState
+  ) throws {
+    let message = error.offset.map { "\(error.message) (byte \(position.byteOffset + $0))" } ?? error.message
+    try writer.quarantine(error.reason, message, raw: raw, Origin(source: state.id, position: position))
+  }
+
+  private func write(
+    _ record: PreparedRecord, _ raw: UnsafeBufferPointer<UInt8>, _ origin: Origin, _ state: inout SourceState
+  ) throws {
+    switch record {
+    case .run(let run): try writer.write(run, origin, source: &state)
+    case .group(let group): try writer.write(group, origin, source: &state)
+    case .end(let count): state.announced = count
+    case .trajectory(let prepared):
+      let run = try writer.run(named: prepared.record.runID, source: &state)
+      try settle(writer.write(prepared, run: run, origin), prepared.record, run, raw, origin)
+    case .unnumbered(let trajectory):
+      let run = try writer.run(named: trajectory.runID, source: &state)
+      let prepared = try writer.number(trajectory, run: run)
+      try settle(writer.write(prepared, run: run, origin), trajectory, run, raw, origin)
+    case .call(let call):
+      let run = try writer.run(named: call.runID, source: &state)
+      if case .duplicate = try writer.write(call, run: run, origin) { writer.counts.duplicates += 1 }
+    }
+  }
+
+  private func settle(
+    _ outcome: RecordWriter.Outcome, _ record: TrajectoryRecord, _ run: Int64, _ raw: UnsafeBufferPointer<UInt8>,
+    _ origin: Origin
+  ) throws {
+    switch outcome {
+    case .duplicate: writer.counts.duplicates += 1
+    case .copy: writer.counts.copies += 1
+    case .inserted:
+      let key = RecordWriter.key(record.trajectoryID, record.step)
+      try writer.release(key, run: run)
+      try writer.release("\(key)#\(record.part)", run: run)
+    case .waits(let reason, let key, let name, let message):
+      try writer.quarantine(
+        reason, message, raw: raw, origin, waiting: RecordWriter.Waiting(run: run, forKey: key, asKey: name))
+    }
+  }
+
+  // MARK: End
+
+  private mutating func finish(_ log: OpenedLog) throws {
+    let isEnd = report.status == .imported || report.status == .resumed
+    if isEnd, var state = source {
+      state.bytes = log.stream.input.bytesRead
+      state.hash = log.stream.input.hash
+      source = state
+      if let announced = state.announced {
+        let there = try Int.fetchOne(
+          db, sql: "SELECT count(*) FROM trajectory WHERE source = ?", arguments: [state.id])
+        if there != announced { report.announcedTrajectories = announced }
+      }
+    }
+    try commit(state: isEnd ? (log.stream.failure == nil ? "complete" : "cut_off") : "reading")
+  }
+
+  private func commit(state: String) throws {
+    guard let source else { return try db.commit() }
+    try writer.execute(
+      """
+      UPDATE source SET bytes = ?, sha256 = ?, resume_offset = ?, resume_lines = ?, records = ?, state = ?,
+        current_run = ?, announced_trajectories = ? WHERE id = ?
+      """,
+      [
+        source.bytes, source.hash, source.resume.byteOffset, source.resume.lines, source.records, state,
+        source.currentRun, source.announced, source.id,
+      ])
+    try db.commit()
+  }
+}
+
+/// Hands a value that is not Sendable to the one thread that will use it.
+struct UncheckedBox<Value>: @unchecked Sendable {
+  let value: Value
+
+  init(_ value: Value) { self.value = value }
+}

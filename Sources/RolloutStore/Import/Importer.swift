@@ -1,0 +1,125 @@
+import Foundation
+import GRDB
+public import RolloutLogs
+public import Rollouts
+
+/// Imports logs into a database.
+///
+///     var importer = Importer(store: store, options: ImportOptions())
+///     let report = try importer.run(["logs/"])
+///
+/// A decoder thread cuts the log into blocks of records, workers parse and encode them, one writer stores them in the
+/// order of the log and commits every few seconds together with the place reached. What is committed is never done
+/// again: after a crash the same call goes on from there.
+public struct Importer {
+  let store: Store
+  let options: ImportOptions
+  let onProgress: (ImportProgress) -> Void
+  let onWait: (String) -> Void
+  let isCancelled: @Sendable () -> Bool
+
+  /// - Parameters:
+  ///   - onProgress: called after every block.
+  ///   - onWait: called with a process id when another import holds the database.
+  ///   - isCancelled: asked between blocks; the import then commits what it has and ends.
+  public init(
+    store: Store, options: ImportOptions, onProgress: @escaping (ImportProgress) -> Void = { _ in },
+    onWait: @escaping (String) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) {
+    self.store = store
+    self.options = options
+    self.onProgress = onProgress
+    self.onWait = onWait
+    self.isCancelled = isCancelled
+  }
+
+  /// Recognises logs without reading further than their beginning.
+  public static func recognise(_ path: String, options: ImportOptions) throws -> LogRecognition {
+    try OpenedLog(path: path, options: options).recognition
+  }
+
+  /// The rollout records of a log's first records, for a preview.
+  public static func preview(_ path: String, options: ImportOptions, limit: Int) throws -> [PreviewedRecord] {
+    let log = try OpenedLog(path: path, options: options)
+    var out: [PreviewedRecord] = []
+    while out.count < limit, let block = log.stream.next() {
+      for failure in block.failures { out.append(PreviewedRecord(position: failure.position, result: .failure(failure.error))) }
+      for slice in block.slices.prefix(limit - out.count) {
+        let result: Result<[RolloutRecord], RecordError> = Result { () throws(RecordError) in
+          try log.format.records(in: block.bytes(of: slice), at: slice.position)
+        }
+        out.append(PreviewedRecord(position: slice.position, result: result))
+      }
+    }
+    return out
+  }
+
+  /// The files that paths stand for: folders are walked.
+  public static func files(_ paths: [String], database: String) throws -> [String] {
+    try LogPaths.expand(paths, database: database).map(\.path)
+  }
+
+  /// Imports files, folders and standard input (`-`).
+  public func run(_ paths: [String]) throws -> ImportReport {
+    let clock = ContinuousClock.now
+    let entries = try LogPaths.expand(paths, database: store.path)
+    let lock =
+      store.path.isEmpty
+      ? nil : try ImportLock(database: store.path, isCancelled: isCancelled, waiting: onWait)
+    defer { withExtendedLifetime(lock) {} }
+    var report = ImportReport()
+    do {
+      try store.queue.writeWithoutTransaction { db in
+        let writer = try RecordWriter(db)
+        var sources: [Int64] = []
+        for (i, entry) in entries.enumerated() {
+          var file = FileImport(importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count)
+          report.files.append(try file.run())
+          if let source = file.source {
+            sources.append(source.id)
+            report.files[i].source = source.id
+          }
+          if [.interrupted, .stopped].contains(report.files.last?.status) { break }
+        }
+        try db.inTransaction(.immediate) {
+          try finish(writer, interrupted: report.files.contains { $0.status == .interrupted })
+          return .commit
+        }
+        try ReportQueries(db).fill(&report, sources: Array(Set(sources)).sorted())
+        if !store.path.isEmpty { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+      }
+    } catch let error as DatabaseError {
+      throw Store.translated(error, store.path)
+    }
+    report.databaseBytes = store.path.isEmpty ? 0 : (try? FileManager.default.attributesOfItem(atPath: store.path)[.size] as? Int) ?? 0
+    report.seconds = (ContinuousClock.now - clock).seconds
+    return report
+  }
+
+  /// What can only be said when all records are there. An import that was interrupted says it when it goes on.
+  private func finish(_ writer: RecordWriter, interrupted: Bool) throws {
+    try writer.settleWaiting()
+    guard !interrupted else { return }
+    let joiner = ConversationJoiner(writer)
+    for run in try Int64.fetchAll(writer.db, sql: "SELECT id FROM run WHERE is_settled = 0 ORDER BY id") {
+      try joiner.join(run: run)
+      try writer.mergeGroups(run: run)
+      try writer.findCopies(run: run)
+      try writer.execute("UPDATE run SET is_settled = 1 WHERE id = ?", [run])
+    }
+  }
+}
+
+/// A record of the log as a dry run shows it.
+public struct PreviewedRecord: Sendable {
+  public var position: RecordPosition
+  public var result: Result<[RolloutRecord], RolloutLogs.RecordError>
+}
+
+extension Duration {
+  /// Seconds as a double.
+  public var seconds: Double {
+    let parts = components
+    return Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
+  }
+}

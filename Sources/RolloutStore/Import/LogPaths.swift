@@ -1,0 +1,42 @@
+import Foundation
+
+/// The files that the paths of an import stand for.
+enum LogPaths {
+  struct Entry: Equatable {
+    var path: String
+    /// Given by name, not found in a folder.
+    var isExplicit: Bool
+  }
+
+  /// Folders are walked in the order of names by bytes; hidden files and databases are left out.
+  static func expand(_ paths: [String], database: String) throws -> [Entry] {
+    var out: [Entry] = []
+    for path in paths {
+      var isFolder: ObjCBool = false
+      guard path != "-", FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+        out.append(Entry(path: path, isExplicit: true))
+        continue
+      }
+      for name in try files(under: path) { out.append(Entry(path: name, isExplicit: false)) }
+    }
+    return out.filter { !isDatabase($0.path, database) || $0.isExplicit }
+  }
+
+  private static func files(under folder: String) throws -> [String] {
+    var out: [String] = []
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    for name in names.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) where !name.hasPrefix(".") {
+      let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { continue }
+      if isFolder.boolValue { out += try files(under: path) } else { out.append(path) }
+    }
+    return out
+  }
+
+  private static func isDatabase(_ path: String, _ database: String) -> Bool {
+    [database, database + "-wal", database + "-shm", database + "-import"].contains {
+      URL(filePath: path).standardizedFileURL == URL(filePath: $0).standardizedFileURL
+    }
+  }
+}

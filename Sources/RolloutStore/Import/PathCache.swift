@@ -1,0 +1,136 @@
+import Foundation
+import GRDB
+import RolloutLogs
+import Rollouts
+
+/// The token columns of trajectories written lately, by which repeated prefixes are checked; older ones are read back
+/// from the database.
+final class PathCache {
+  /// What a child needs to know about its parent.
+  struct Entry {
+    var parent: Int64?
+    var branch: Int
+    var length: Int
+    /// Own columns, from `branch` on; `nil` for text-only trajectories.
+    var columns: TokenColumns?
+    var bytes: Int
+  }
+
+  private let db: Database
+  private var entries: [Int64: Entry] = [:]
+  private var order: [Int64] = []
+  private var bytes = 0
+  private let decoder = ColumnDecoder()
+  private static let limit = 16 << 20
+
+  init(_ db: Database) { self.db = db }
+
+  func clear() {
+    entries.removeAll()
+    order.removeAll()
+    bytes = 0
+  }
+
+  func insert(_ id: Int64, parent: Int64?, branch: Int, length: Int, columns: TokenColumns?) {
+    var size = 64
+    if let columns { size += columns.count * 14 + (columns.topLogprobs?.tokenIDs.count ?? 0) * 8 }
+    entries[id] = Entry(parent: parent, branch: branch, length: length, columns: columns, bytes: size)
+    order.append(id)
+    bytes += size
+    while bytes > Self.limit, order.count > 1 {
+      bytes -= entries.removeValue(forKey: order.removeFirst())?.bytes ?? 0
+    }
+  }
+
+  func entry(_ id: Int64) throws -> Entry? {
+    if let entry = entries[id] { return entry }
+    guard
+      let row = try Row.fetchOne(
+        db.cachedStatement(sql: "SELECT parent, branch_index, length, unit FROM trajectory WHERE id = ?"),
+        arguments: [id])
+    else { return nil }
+    let columns = row["unit"] == "token" ? try TrajectoryColumns.read(id, db, decoder) : nil
+    insert(id, parent: row["parent"], branch: row["branch_index"], length: row["length"], columns: columns)
+    return entries[id]
+  }
+
+  /// Where a record's repetition of its parent's prefix differs from the parent, in words; `nil` if it does not.
+  func disagreement(_ record: TrajectoryRecord, with parent: Int64) throws -> String? {
+    guard let columns = record.columns, record.firstIndex < record.branchIndex else { return nil }
+    var owner: Int64? = parent
+    var end = record.branchIndex
+    while end > record.firstIndex, let id = owner, let entry = try entry(id) {
+      let start = max(record.firstIndex, min(entry.branch, end))
+      if start < end {
+        guard let own = entry.columns else { return "the parent is text-only" }
+        let difference = columns.firstDifference(
+          from: own, mine: (start - record.firstIndex)..<(end - record.firstIndex), theirs: start - entry.branch)
+        if let difference {
+          return "\(difference.column) differs from the parent's at response index \(start + difference.index)"
+        }
+      }
+      end = start
+      owner = entry.parent
+    }
+    return nil
+  }
+}
+
+extension TokenColumns {
+  /// The first place where a range of these columns contradicts another's from `theirs` on. What one of the two does not
+  /// have contradicts nothing, except that a number which only the repetition has would be lost.
+  func firstDifference(from other: TokenColumns, mine: Range<Int>, theirs: Int) -> (column: String, index: Int)? {
+    let shift = theirs - mine.lowerBound
+    func at(_ i: Int) -> Int { i - mine.lowerBound }
+    func same<T: Equatable>(_ a: [T], _ b: [T]) -> Int? {
+      if a[mine] == b[(mine.lowerBound + shift)..<(mine.upperBound + shift)] { return nil }
+      return mine.first { a[$0] != b[$0 + shift] }
+    }
+    if let i = same(tokenIDs, other.tokenIDs) { return ("token_ids", at(i)) }
+    if let i = same(lossMask, other.lossMask) { return ("loss_mask", at(i)) }
+    for (name, a, b) in [("logprobs", logprobs, other.logprobs), ("entropies", entropies, other.entropies)] {
+      guard let a else { continue }
+      if let b, a.isBitwiseEqual(b, mine, shift) { continue }
+      if let i = mine.first(where: { i in a[i].map { $0 != b?[i + shift] } ?? false }) { return (name, at(i)) }
+    }
+    if let i = topDifference(other, mine, shift) { return ("top_logprobs", at(i)) }
+    return nil
+  }
+
+  private func topDifference(_ other: TokenColumns, _ mine: Range<Int>, _ shift: Int) -> Int? {
+    guard let a = topLogprobs else { return nil }
+    guard let b = other.topLogprobs else { return mine.first { a.counts[$0] > 0 } }
+    var p = a.counts[..<mine.lowerBound].reduce(0) { $0 + Int($1) }
+    var q = b.counts[..<(mine.lowerBound + shift)].reduce(0) { $0 + Int($1) }
+    let n = a.counts[mine].reduce(0) { $0 + Int($1) }
+    if a.counts[mine] == b.counts[(mine.lowerBound + shift)..<(mine.upperBound + shift)],
+      a.tokenIDs[p..<(p + n)] == b.tokenIDs[q..<(q + n)], a.logprobs.isBitwiseEqual(b.logprobs, p..<(p + n), q - p)
+    {
+      return nil
+    }
+    for i in mine {
+      let k = Int(a.counts[i])
+      let l = Int(b.counts[i + shift])
+      if k > 0, k != l || a.tokenIDs[p..<(p + k)] != b.tokenIDs[q..<(q + l)] { return i }
+      for j in 0..<k where a.logprobs[p + j] != b.logprobs[q + j] { return i }
+      p += k
+      q += l
+    }
+    return nil
+  }
+}
+
+extension RealColumn {
+  /// Whether a range equals another column's, shifted; false if they are of different widths.
+  func isBitwiseEqual(_ other: RealColumn, _ range: Range<Int>, _ shift: Int) -> Bool {
+    guard precision != .float64, other.precision != .float64, range.lowerBound + shift >= 0,
+      range.upperBound + shift <= other.floats.count
+    else { return false }
+    return floats.withUnsafeBufferPointer { a in
+      other.floats.withUnsafeBufferPointer { b in
+        guard let a = a.baseAddress, let b = b.baseAddress else { return range.isEmpty }
+        return memcmp(a + range.lowerBound, b + range.lowerBound + shift, range.count * 4) == 0
+      }
+    }
+  }
+}

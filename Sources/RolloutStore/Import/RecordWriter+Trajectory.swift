@@ -1,0 +1,343 @@
+import Foundation
+import GRDB
+import GRDBSQLite
+import RolloutLogs
+import Rollouts
+
+extension RecordWriter {
+  /// What became of a trajectory record.
+  enum Outcome {
+    case inserted(Int64)
+    /// The same trajectory is in the database already.
+    case duplicate
+    /// A padded copy: counted in the multiplicity of the row that is there.
+    case copy
+    /// It needs another record first.
+    case waits(reason: QuarantineReason, for: String, as: String, message: String)
+  }
+
+  /// Writes a trajectory. All checks come before the first row, so that an error leaves nothing behind.
+  func write(_ prepared: PreparedTrajectory, run: Int64, _ origin: Origin) throws -> Outcome {
+    let record = prepared.record
+    let key = Self.key(record.trajectoryID, record.step)
+    let known = try fetch(
+      "SELECT * FROM trajectory WHERE run = ? AND trajectory_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')",
+      [run, record.trajectoryID, record.step])
+    if record.part > 0 { return try writePart(prepared, run, known, key, origin) }
+    if let known { return try duplicate(of: known, prepared, origin) }
+
+    var parentID: Int64?
+    var textShared = 0
+    if let parent = record.parentID {
+      guard let row = try parentRow(parent, record, run) else {
+        return .waits(
+          reason: .missingParent, for: Self.key(parent, record.step), as: key, message: "parent \(parent) is not in the log")
+      }
+      try check(record, against: row, named: parent)
+      parentID = row["id"]
+      textShared = sharedText(record, parent: row)
+    }
+    let group = try group(
+      GroupKey(run: run, group: record.groupID, step: record.step),
+      GroupFacts(
+        promptText: record.promptText, promptTokenIDs: record.promptTokenIDs, groundTruth: record.groundTruth), origin)
+    let id = try insert(prepared, run: run, group: group, parent: parentID, textShared: textShared, origin)
+    return .inserted(id)
+  }
+
+  /// Identity of a trajectory within its run, as text.
+  static func key(_ trajectory: String, _ step: Int?) -> String { "\(step.map(String.init) ?? "-")/\(trajectory)" }
+
+  // MARK: Parents
+
+  private func parentRow(_ parent: String, _ record: TrajectoryRecord, _ run: Int64) throws -> Row? {
+    try fetch(
+      """
+      SELECT id, length, unit, text, text_shared, parent, branch_index, prompt_group FROM trajectory
+      WHERE run = ? AND trajectory_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')
+      """, [run, parent, record.step])
+  }
+
+  private func check(_ record: TrajectoryRecord, against parent: Row, named name: String) throws {
+    let length: Int = parent["length"]
+    let branch = record.branchIndex
+    guard (parent["unit"] == "token") == (record.columns != nil) else {
+      throw RecordError(.badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
+    }
+    guard branch <= length else {
+      throw RecordError(.badBranch, "the branch index is \(branch), behind the parent's end \(length)")
+    }
+    if record.columns != nil, let cut = try toolResult(around: branch, on: parent["id"]) {
+      throw RecordError(
+        .badBranch, "the branch index \(branch) lies inside a tool result \(cut.lowerBound)..<\(cut.upperBound)")
+    }
+    if let difference = try paths.disagreement(record, with: parent["id"]) {
+      throw RecordError(.prefixDisagrees, difference)
+    }
+  }
+
+  /// The tool result of a path that an index cuts in two.
+  private func toolResult(around index: Int, on trajectory: Int64) throws -> Range<Int>? {
+    var owner: Int64? = trajectory
+    while let id = owner, let entry = try paths.entry(id) {
+      if entry.branch < index {
+        guard
+          let row = try fetch(
+            """
+            SELECT start_index, end_index FROM segment
+            WHERE trajectory = ? AND kind = 'tool_result' AND start_index < ? AND end_index > ?
+            """, [id, index, index])
+        else { return nil }
+        return (row[0] as Int)..<(row[1] as Int)
+      }
+      owner = entry.parent
+    }
+    return nil
+  }
+
+  /// Bytes at the front of a full record's text that stand in the parent's text too.
+  private func sharedText(_ record: TrajectoryRecord, parent: Row) -> Int {
+    guard record.firstIndex < record.branchIndex, let text = record.text,
+      let other = parent["text"] as String?, parent["text_shared"] == 0
+    else { return 0 }
+    let mine = Array(text.utf8)
+    var n = 0
+    for (a, b) in zip(mine, other.utf8) {
+      if a != b { break }
+      n += 1
+    }
+    // Not in the middle of a character.
+    while n > 0, n < mine.count, mine[n] & 0xC0 == 0x80 { n -= 1 }
+    return n
+  }
+
+  // MARK: Duplicates
+
+  private func duplicate(of known: Row, _ prepared: PreparedTrajectory, _ origin: Origin) throws -> Outcome {
+    let record = prepared.record
+    if record.copiesArePadding, known["row_hash"] == Int64(bitPattern: prepared.rowHash) {
+      guard known["source"] == origin.source else { return .duplicate }
+      try execute(
+        "UPDATE trajectory SET multiplicity = multiplicity + ?, copies = copies + ? WHERE id = ?",
+        [record.multiplicity, record.multiplicity, known["id"] as Int64])
+      return .copy
+    }
+    guard known["content_hash"] == Int64(bitPattern: prepared.contentHash) else {
+      throw RecordError(
+        .duplicateDisagrees,
+        "trajectory \(record.trajectoryID) came before with other content (line \(known["line"] as Int) of source \(known["source"] as Int64))"
+      )
+    }
+    return .duplicate
+  }
+
+  // MARK: Parts
+
+  /// A further record of a trajectory: its segments go behind those that are there.
+  private func writePart(
+    _ prepared: PreparedTrajectory, _ run: Int64, _ known: Row?, _ key: String, _ origin: Origin
+  ) throws -> Outcome {
+    let record = prepared.record
+    let last = known?["part"] as Int?
+    if let known, let last, record.part <= last {
+      let seen = try fetch(
+        "SELECT 1 FROM segment WHERE trajectory = ? AND text IS ?",
+        [known["id"] as Int64, prepared.segments.first?.segment.text])
+      if seen != nil { return .duplicate }
+      throw RecordError(.duplicateDisagrees, "part \(record.part) of \(record.trajectoryID) came before with other content")
+    }
+    guard let known, let last, last == record.part - 1 else {
+      return .waits(
+        reason: .missingPart, for: "\(key)#\(record.part - 1)", as: "\(key)#\(record.part)",
+        message: "part \(record.part) of \(record.trajectoryID) without part \(record.part - 1)")
+    }
+    guard record.columns == nil else {
+      throw RecordError(.unknownRecord, "parts of trajectories with tokens are not supported")
+    }
+    let id: Int64 = known["id"]
+    let shift: Int = known["length"]
+    let count = try fetch("SELECT count(*) FROM segment WHERE trajectory = ?", [id])?[0] as Int? ?? 0
+    var segments = prepared.segments
+    for i in segments.indices {
+      segments[i].segment.start += shift
+      segments[i].segment.end += shift
+    }
+    _ = try insert(segments, trajectory: id, firstOrdinal: count)
+    let text = record.text.map { ((known["text"] as String?).map { $0 + "\n" } ?? "") + $0 }
+    try execute(
+      """
+      UPDATE trajectory SET part = ?, length = length + ?, owned = owned + ?, generated = generated + ?, text = ?,
+        finish_reason = ?, content_hash = ?, row_hash = ? WHERE id = ?
+      """,
+      [
+        record.part, segments.count, segments.count, segments.reduce(0) { $0 + $1.generated }, text,
+        record.finishReason ?? known["finish_reason"],
+        Int64(bitPattern: ContentHash64.joining(known["content_hash"], prepared.contentHash)),
+        Int64(bitPattern: ContentHash64.joining(known["row_hash"], prepared.rowHash)), id,
+      ])
+    paths.clear()
+    counts.parts += 1
+    return .inserted(id)
+  }
+
+  // MARK: Rows
+
+  func insert(
+    _ prepared: PreparedTrajectory, run: Int64, group: Int64, parent: Int64?, textShared: Int, _ origin: Origin
+  ) throws -> Int64 {
+    let record = prepared.record
+    let id = try newID("trajectory")
+    let owned = prepared.owned
+    let text = textShared == 0 ? record.text : record.text.map { String(decoding: $0.utf8.dropFirst(textShared), as: UTF8.self) }
+    try execute(
+      """
+      INSERT INTO trajectory (id, run, prompt_group, trajectory_id, step, rollout_index, parent, branch_index, branch,
+        unit, length, owned, generated, reward, data_source, policy_version, finish_reason, multiplicity, copies,
+        evidence, entropy_kind, text, text_shared, extra, part, content_hash, row_hash, source, line, byte_offset)
+      VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?,?,?,?)
+      """,
+      [
+        id, run, group, record.trajectoryID, record.step, record.rolloutIndex, parent, record.branchIndex, record.branch,
+        record.columns == nil ? "segment" : "token", record.branchIndex + owned, owned,
+        prepared.segments.reduce(0) { $0 + $1.generated }, record.reward, record.dataSource, record.policyVersion,
+        record.finishReason, record.multiplicity, prepared.evidence.rawValue, record.entropyKind, text, textShared,
+        record.extra, record.part, Int64(bitPattern: prepared.contentHash), Int64(bitPattern: prepared.rowHash),
+        origin.source, origin.position.line, origin.position.byteOffset,
+      ])
+    let segments = try insert(prepared.segments, trajectory: id, firstOrdinal: 0)
+    try insertToolCalls(prepared.segments.map(\.segment), ids: segments, trajectory: id)
+    for part in record.rewards {
+      try execute(
+        "INSERT OR REPLACE INTO reward (trajectory, name, score, weight) VALUES (?,?,?,?)",
+        [id, part.name, part.score, part.weight])
+    }
+    for finding in record.findings { try insert(finding, trajectory: id, source: origin.source) }
+    var columns = record.columns
+    if record.firstIndex < record.branchIndex { columns = columns?.suffix(from: record.branchIndex - record.firstIndex) }
+    paths.insert(
+      id, parent: parent, branch: record.branchIndex, length: record.branchIndex + owned, columns: columns)
+    counts.trajectories += 1
+    counts.tokens += record.columns == nil ? 0 : owned
+    return id
+  }
+
+  func insert(_ finding: Finding, trajectory: Int64?, source: Int64) throws {
+    try execute(
+      "INSERT INTO finding (id, source, trajectory, check_name, count, first_index, note) VALUES (?,?,?,?,?,?,?)",
+      [
+        newID("finding"), source, trajectory, finding.check.rawValue, finding.count, finding.firstIndex, finding.note,
+      ])
+  }
+
+  func insert(_ segments: [PreparedSegment], trajectory: Int64, firstOrdinal: Int) throws -> [Int64] {
+    var ids: [Int64] = []
+    for (i, prepared) in segments.enumerated() {
+      let segment = prepared.segment
+      let id = try newID("segment")
+      ids.append(id)
+      try execute(
+        """
+        INSERT INTO segment (id, trajectory, ordinal, kind, tool, start_index, end_index, generated, tool_call_id, status,
+          latency_s, arguments, text, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        """,
+        [
+          id, trajectory, firstOrdinal + i, segment.kind.rawValue, segment.tool, segment.start, segment.end,
+          prepared.generated, segment.toolCallID, segment.status, segment.latency, segment.arguments, segment.text,
+          segment.extra,
+        ])
+      if let tokens = prepared.tokens { try insert(tokens, segment: id) }
+    }
+    return ids
+  }
+
+  /// Blobs are most of the bytes, so they are bound without copies.
+  private func insert(_ tokens: EncodedTokens, segment: Int64) throws {
+    let statement = try statement(
+      """
+      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies) VALUES (?,?,?,?,?,?)
+      """)
+    let handle = statement.sqliteStatement
+    sqlite3_bind_int64(handle, 1, segment)
+    let code = Self.bind([tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies][...], 2, handle)
+    sqlite3_reset(handle)
+    sqlite3_clear_bindings(handle)
+    guard code == SQLITE_DONE else {
+      throw DatabaseError(resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
+    }
+  }
+
+  /// Binds the blobs one inside the other, so that all their bytes stay put while the statement runs.
+  private static func bind(_ blobs: ArraySlice<[UInt8]?>, _ index: Int32, _ handle: OpaquePointer) -> Int32 {
+    guard let first = blobs.first else { return sqlite3_step(handle) }
+    guard let blob = first else {
+      sqlite3_bind_null(handle, index)
+      return bind(blobs.dropFirst(), index + 1, handle)
+    }
+    return blob.withUnsafeBytes { bytes in
+      sqlite3_bind_blob(handle, index, bytes.baseAddress, Int32(bytes.count), nil)
+      return bind(blobs.dropFirst(), index + 1, handle)
+    }
+  }
+
+  /// A call and its result are joined by their id, else in order.
+  func insertToolCalls(_ segments: [Segment], ids: [Int64], trajectory: Int64) throws {
+    struct Call {
+      var call: Int?
+      var result: Int?
+    }
+    var calls: [Call] = []
+    for (i, segment) in segments.enumerated() {
+      switch segment.kind {
+      case .toolCall: calls.append(Call(call: i))
+      case .toolResult:
+        let match = calls.firstIndex { open in
+          guard open.result == nil, let call = open.call else { return false }
+          guard let a = segments[call].toolCallID, let b = segment.toolCallID else {
+            return segments[call].tool == nil || segment.tool == nil || segments[call].tool == segment.tool
+          }
+          return a == b
+        }
+        if let match { calls[match].result = i } else { calls.append(Call(result: i)) }
+      default: break
+      }
+    }
+    for (number, call) in calls.enumerated() {
+      let result = call.result.map { segments[$0] }
+      let made = call.call.map { segments[$0] }
+      try execute(
+        """
+        INSERT INTO tool_call (id, trajectory, number, tool, tool_call_id, call_segment, result_segment)
+        VALUES (?,?,?,?,?,?,?)
+        """,
+        [
+          newID("tool_call"), trajectory, number, result?.tool ?? made?.tool, result?.toolCallID ?? made?.toolCallID,
+          call.call.map { ids[$0] }, call.result.map { ids[$0] },
+        ])
+    }
+  }
+}
+
+extension ContentHash64 {
+  static func joining(_ a: Int64, _ b: UInt64) -> UInt64 {
+    var hash = ContentHash64()
+    hash.add(UInt64(bitPattern: a))
+    hash.add(b)
+    return hash.value
+  }
+}
+
+extension TokenColumns {
+  /// The columns behind the first `n` tokens.
+  func suffix(from n: Int) -> TokenColumns {
+    guard n > 0 else { return self }
+    let range = n..<count
+    var out = TokenColumns(tokenIDs: Array(tokenIDs[range]), lossMask: Array(lossMask[range]))
+    out.logprobs = logprobs?.slice(range)
+    out.entropies = entropies?.slice(range)
+    if let top = topLogprobs {
+      out.topLogprobs = top.slice(range, from: top.counts[..<n].reduce(0) { $0 + Int($1) }).0
+    }
+    out.strings = strings
+    return out
+  }
+}

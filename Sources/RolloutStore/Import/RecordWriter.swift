@@ -1,0 +1,212 @@
+import Foundation
+import GRDB
+import RolloutLogs
+import Rollouts
+
+/// Where a record came from: the row of its file, and its place in it.
+struct Origin: Sendable {
+  var source: Int64
+  var position: RecordPosition
+}
+
+/// Writes prepared records into the database, inside one access to it.
+///
+/// What several records say together is decided here: groups that are named before they are described, parents that come
+/// after their children, copies, conversations. Row ids are counted up in the order of the log, so that an import that
+/// was interrupted and goes on makes the same rows as one that was not.
+final class RecordWriter {
+  let db: Database
+  let paths: PathCache
+  let preparer = TrajectoryPreparer()
+  /// Formats by source, to read a record again that had to wait.
+  var formats: [Int64: any LogFormat] = [:]
+  var counts = ImportCounts()
+
+  private var nextID: [String: Int64] = [:]
+  private var statements: [String: Statement] = [:]
+  private var runs: [String: Int64] = [:]
+  private var groups: [GroupKey: Int64] = [:]
+  var strings: StringTable
+  /// Records in the quarantine that wait for another one.
+  var waiting: Int
+
+  struct GroupKey: Hashable {
+    var run: Int64
+    var group: String
+    var step: Int?
+  }
+
+  init(_ db: Database) throws {
+    self.db = db
+    paths = PathCache(db)
+    strings = StringTable(db)
+    waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
+  }
+
+  // MARK: Rows
+
+  /// The next id of a table.
+  func newID(_ table: String) throws -> Int64 {
+    let id = try nextID[table] ?? ((Int64.fetchOne(db, sql: "SELECT max(id) FROM \(table)") ?? 0) + 1)
+    nextID[table] = id + 1
+    return id
+  }
+
+  func statement(_ sql: String) throws -> Statement {
+    if let statement = statements[sql] { return statement }
+    let statement = try db.makeStatement(sql: sql)
+    statements[sql] = statement
+    return statement
+  }
+
+  func execute(_ sql: String, _ arguments: [(any DatabaseValueConvertible)?]) throws {
+    try statement(sql).execute(arguments: StatementArguments(arguments))
+  }
+
+  func fetch(_ sql: String, _ arguments: [(any DatabaseValueConvertible)?]) throws -> Row? {
+    try Row.fetchOne(statement(sql), arguments: StatementArguments(arguments))
+  }
+
+  // MARK: Runs
+
+  /// The run that a record belongs to: the one it names, else the one that holds at this place of the log.
+  func run(named name: String?, source: inout SourceState) throws -> Int64 {
+    if let name { return try run(named: name) }
+    if let current = source.currentRun { return current }
+    let run = try run(named: source.defaultRunName)
+    source.currentRun = run
+    return run
+  }
+
+  func run(named name: String) throws -> Int64 {
+    if let id = runs[name] { return id }
+    let id: Int64
+    if let known = try Int64.fetchOne(db, sql: "SELECT id FROM run WHERE run_id = ?", arguments: [name]) {
+      id = known
+      try execute("UPDATE run SET is_settled = 0 WHERE id = ?", [id])
+    } else {
+      id = try newID("run")
+      try execute("INSERT INTO run (id, run_id) VALUES (?, ?)", [id, name])
+    }
+    runs[name] = id
+    return id
+  }
+
+  /// Writes a run record; the same run described otherwise is an error of the second record.
+  func write(_ run: RunRecord, _ origin: Origin, source: inout SourceState) throws {
+    let id = try self.run(named: run.runID)
+    source.currentRun = id
+    let values: [(any DatabaseValueConvertible)?] = [
+      run.algorithm, run.model, run.tokenizerName, run.tokenizerSHA256, run.vocabSize, run.temperature, run.topP,
+      run.topK, run.logprobsMode, run.branching, run.extra,
+    ]
+    let columns = [
+      "algorithm", "model", "tokenizer_name", "tokenizer_sha256", "vocab_size", "temperature", "top_p", "top_k",
+      "logprobs_mode", "branching", "extra",
+    ]
+    let old = try fetch("SELECT * FROM run WHERE id = ?", [id])
+    if let old, (old["source"] as Int64?) != nil {
+      for (column, value) in zip(columns, values) {
+        let logged = value?.databaseValue ?? .null
+        guard old[column] as DatabaseValue == logged else {
+          throw RecordError(.duplicateDisagrees, "run \(run.runID) was described before with another \(column)")
+        }
+      }
+      return
+    }
+    try execute(
+      "UPDATE run SET \(columns.map { "\($0) = ?" }.joined(separator: ", ")), source = ?, line = ?, byte_offset = ? WHERE id = ?",
+      values + [origin.source, origin.position.line, origin.position.byteOffset, id])
+  }
+
+  // MARK: Groups
+
+  /// What a record says about its group; `nil` says nothing.
+  struct GroupFacts {
+    var dataSource: String?
+    var policyVersion: Int?
+    var promptText: String?
+    var promptTokenIDs: [Int32]?
+    var groundTruth: String?
+    var extra: String?
+  }
+
+  func write(_ group: GroupRecord, _ origin: Origin, source: inout SourceState) throws {
+    let run = try run(named: group.runID, source: &source)
+    let facts = GroupFacts(
+      dataSource: group.dataSource, policyVersion: group.policyVersion, promptText: group.promptText,
+      promptTokenIDs: group.promptTokenIDs, groundTruth: group.groundTruth, extra: group.extra)
+    let key = GroupKey(run: run, group: group.groupID, step: group.step)
+    let id = try self.group(key, facts, origin)
+    try execute(
+      "UPDATE prompt_group SET is_recorded = 1, source = ?, line = ?, byte_offset = ? WHERE id = ? AND is_recorded = 0",
+      [origin.source, origin.position.line, origin.position.byteOffset, id])
+  }
+
+  /// The row of a group, with the facts added that it did not have; facts that differ from known ones are an error.
+  func group(_ key: GroupKey, _ facts: GroupFacts, _ origin: Origin) throws -> Int64 {
+    let prompt = facts.promptTokenIDs.map { Data(preparerEncoder.integers($0[...])) }
+    if let id = try groups[key] ?? knownGroup(key) {
+      remember(key, id)
+      if facts.promptText != nil || prompt != nil || facts.groundTruth != nil || facts.extra != nil
+        || facts.dataSource != nil || facts.policyVersion != nil
+      {
+        try merge(facts, prompt, into: id, key)
+      }
+      return id
+    }
+    let id = try newID("prompt_group")
+    try execute(
+      """
+      INSERT INTO prompt_group (id, run, group_id, step, data_source, policy_version, prompt_text, prompt_token_ids,
+        ground_truth, extra, source, line, byte_offset, is_recorded) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0)
+      """,
+      [
+        id, key.run, key.group, key.step, facts.dataSource, facts.policyVersion, facts.promptText, prompt,
+        facts.groundTruth, facts.extra, origin.source, origin.position.line, origin.position.byteOffset,
+      ])
+    remember(key, id)
+    return id
+  }
+
+  private func knownGroup(_ key: GroupKey) throws -> Int64? {
+    try fetch(
+      "SELECT id FROM prompt_group WHERE run = ? AND group_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')",
+      [key.run, key.group, key.step])?["id"]
+  }
+
+  private func remember(_ key: GroupKey, _ id: Int64) {
+    if groups.count >= 10_000 { groups.removeAll(keepingCapacity: true) }
+    groups[key] = id
+  }
+
+  private func merge(_ facts: GroupFacts, _ prompt: Data?, into id: Int64, _ key: GroupKey) throws {
+    let values: [(String, (any DatabaseValueConvertible)?, Bool)] = [
+      ("prompt_text", facts.promptText, true), ("prompt_token_ids", prompt, true),
+      ("ground_truth", facts.groundTruth, true), ("data_source", facts.dataSource, false),
+      ("policy_version", facts.policyVersion, false), ("extra", facts.extra, false),
+    ]
+    guard let old = try fetch("SELECT * FROM prompt_group WHERE id = ?", [id]) else { return }
+    for (column, value, mustAgree) in values {
+      guard let logged = value?.databaseValue else { continue }
+      let known: DatabaseValue = old[column]
+      if known == .null {
+        try execute("UPDATE prompt_group SET \(column) = ? WHERE id = ?", [value, id])
+      } else if known != logged, mustAgree {
+        throw RecordError(.promptDisagrees, "group \(key.group) has another \(column) in an earlier record")
+      }
+    }
+  }
+
+  let preparerEncoder = ColumnEncoder()
+
+  /// A transaction was rolled back: what is remembered of its rows is wrong.
+  func forget() throws {
+    nextID.removeAll()
+    runs.removeAll()
+    groups.removeAll()
+    paths.clear()
+    strings = StringTable(db)
+    waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
+  }
+}

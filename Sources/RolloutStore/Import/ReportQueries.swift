@@ -1,0 +1,43 @@
+import GRDB
+import Rollouts
+
+/// The closing report of an import, from the database.
+struct ReportQueries {
+  let db: Database
+
+  init(_ db: Database) { self.db = db }
+
+  func fill(_ report: inout ImportReport, sources: [Int64]) throws {
+    guard !sources.isEmpty else { return }
+    let list = sources.map(String.init).joined(separator: ",")
+    report.quarantine = try tallies(
+      """
+      SELECT q.reason AS name, count(*) AS count, 0 AS trajectories, min(s.path || ':' || q.line) AS first
+      FROM quarantine q JOIN source s ON s.id = q.source WHERE q.source IN (\(list)) GROUP BY q.reason ORDER BY 2 DESC, 1
+      """)
+    report.findings = try tallies(
+      """
+      SELECT f.check_name AS name, sum(f.count) AS count, count(DISTINCT f.trajectory) AS trajectories,
+        min(s.path || ':' || coalesce(t.line, 0)) AS first
+      FROM finding f JOIN source s ON s.id = f.source LEFT JOIN trajectory t ON t.id = f.trajectory
+      WHERE f.source IN (\(list)) GROUP BY f.check_name ORDER BY 2 DESC, 1
+      """)
+    report.evidence = try Row.fetchAll(
+      db, sql: "SELECT evidence, count(*) FROM trajectory WHERE source IN (\(list)) GROUP BY evidence ORDER BY 1 DESC"
+    ).map { (Evidence(rawValue: $0[0]), $0[1]) }
+    for i in report.files.indices {
+      guard let source = report.files[i].source, report.files[i].status != .known else { continue }
+      report.files[i].counts.toolCalls =
+        try Int.fetchOne(
+          db,
+          sql: "SELECT count(*) FROM tool_call c JOIN trajectory t ON t.id = c.trajectory WHERE t.source = ?",
+          arguments: [source]) ?? 0
+    }
+  }
+
+  private func tallies(_ sql: String) throws -> [ImportReport.Tally] {
+    try Row.fetchAll(db, sql: sql).map {
+      ImportReport.Tally(name: $0["name"], count: $0["count"], trajectories: $0["trajectories"], first: $0["first"])
+    }
+  }
+}

@@ -1,0 +1,267 @@
+-- The arpo-replay database, schema version 1 (PRAGMA user_version).
+--
+-- Tables are named in the singular and joined by integer ids; the views at the end are named in the plural and carry the
+-- names a person looks for. Token columns are blobs, one a segment (see token columns below); the SQL function
+-- json_column(blob), which `arpo-replay query` registers, turns any of them into a JSON array.
+-- Absent values are NULL, never 0. Provenance: every row leads to a source, a line (from 1) and a byte offset in the
+-- uncompressed log.
+
+-- A log file (or standard input) that records came from.
+CREATE TABLE source (
+  id INTEGER PRIMARY KEY,
+  path TEXT NOT NULL,                  -- as given, '-' for standard input
+  format TEXT NOT NULL,                -- name of the log format
+  container TEXT NOT NULL,             -- plain, zstd or gzip
+  layout TEXT NOT NULL,                -- lines, documents or elements
+  bytes INTEGER NOT NULL,              -- stored (compressed) bytes read
+  sha256 TEXT NOT NULL,                -- of those bytes
+  resume_offset INTEGER NOT NULL,      -- uncompressed bytes that are done: the import goes on there
+  resume_lines INTEGER NOT NULL,       -- line feeds in them
+  records INTEGER NOT NULL,            -- records read, quarantined ones included
+  state TEXT NOT NULL,                 -- reading, complete, or cut_off (the stream itself ends early)
+  current_run INTEGER REFERENCES run,  -- the run that holds for the next record
+  announced_trajectories INTEGER       -- what the log's own `end` record says
+) STRICT;
+
+CREATE TABLE run (
+  id INTEGER PRIMARY KEY,
+  run_id TEXT NOT NULL UNIQUE,
+  algorithm TEXT,
+  model TEXT,
+  tokenizer_name TEXT,
+  tokenizer_sha256 TEXT,
+  vocab_size INTEGER,
+  temperature REAL,                    -- sampling temperature
+  top_p REAL,
+  top_k INTEGER,
+  logprobs_mode TEXT,                  -- processed_logprobs or raw_logprobs
+  branching TEXT,                      -- JSON: the rollout's branching settings
+  extra TEXT,                          -- JSON: keys of the log without a column
+  source INTEGER REFERENCES source,    -- NULL: no run record, the run was named after its file
+  line INTEGER,
+  byte_offset INTEGER,
+  is_settled INTEGER NOT NULL DEFAULT 0  -- 0: an import was cut off before it joined calls and groups
+) STRICT;
+
+-- All rollouts of one prompt at one step.
+CREATE TABLE prompt_group (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES run,
+  group_id TEXT NOT NULL,
+  step INTEGER,
+  data_source TEXT,
+  policy_version INTEGER,
+  prompt_text TEXT,
+  prompt_token_ids BLOB,
+  ground_truth TEXT,
+  extra TEXT,
+  source INTEGER REFERENCES source,    -- of the group record, else of the first trajectory
+  line INTEGER,
+  byte_offset INTEGER,
+  is_recorded INTEGER NOT NULL         -- 1: the log has a group record
+) STRICT;
+CREATE UNIQUE INDEX prompt_group_key ON prompt_group (run, group_id, coalesce(step, 'none'));
+
+-- One rollout. It stores the tokens that it owns: those from branch_index on; the ones before are its parent's.
+CREATE TABLE trajectory (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES run,
+  prompt_group INTEGER NOT NULL REFERENCES prompt_group,
+  trajectory_id TEXT NOT NULL,
+  step INTEGER,                        -- as the record says; the group's step where it says nothing
+  rollout_index INTEGER,
+  parent INTEGER REFERENCES trajectory,
+  branch_index INTEGER NOT NULL,       -- first owned response index
+  branch TEXT,                         -- JSON: why the branch was taken
+  unit TEXT NOT NULL,                  -- token, or segment in text-only trajectories
+  length INTEGER NOT NULL,             -- units of the whole path
+  owned INTEGER NOT NULL,              -- units from branch_index on
+  generated INTEGER NOT NULL,          -- owned units that the policy sampled
+  reward REAL,                         -- NULL: unscored
+  data_source TEXT,
+  policy_version INTEGER,
+  finish_reason TEXT,
+  multiplicity INTEGER NOT NULL,       -- identical padded copies that this row stands for, itself included
+  copies INTEGER NOT NULL,             -- of them, rows of the log that the import folded into this one
+  evidence INTEGER NOT NULL,           -- 1 text, 2 token_ids, 4 sampled_logprobs, 8 top_logprobs, 16 entropies
+  entropy_kind TEXT,
+  text TEXT,                           -- the decoded response as logged, without its first text_shared bytes
+  text_shared INTEGER NOT NULL,        -- UTF-8 bytes at the front that a full record repeats from its parent's text
+  extra TEXT,
+  part INTEGER NOT NULL,               -- last part of a trajectory that a log spreads over several records
+  content_hash INTEGER NOT NULL,       -- of everything the record says
+  row_hash INTEGER NOT NULL,           -- of everything but its ids: equal rows are copies
+  source INTEGER NOT NULL REFERENCES source,
+  line INTEGER NOT NULL,
+  byte_offset INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX trajectory_key ON trajectory (run, trajectory_id, coalesce(step, 'none'));
+CREATE INDEX trajectory_group ON trajectory (prompt_group);
+CREATE INDEX trajectory_parent ON trajectory (parent) WHERE parent IS NOT NULL;
+
+CREATE TABLE segment (
+  id INTEGER PRIMARY KEY,
+  trajectory INTEGER NOT NULL REFERENCES trajectory,
+  ordinal INTEGER NOT NULL,            -- among the trajectory's own segments, from 0
+  kind TEXT NOT NULL,                  -- reasoning, tool_call, tool_result, answer or other
+  tool TEXT,
+  start_index INTEGER NOT NULL,        -- response indices of the whole trajectory, half-open
+  end_index INTEGER NOT NULL,
+  generated INTEGER NOT NULL,          -- units that the policy sampled
+  tool_call_id TEXT,
+  status TEXT,
+  latency_s REAL,
+  arguments TEXT,
+  text TEXT,
+  extra TEXT
+) STRICT;
+CREATE UNIQUE INDEX segment_key ON segment (trajectory, ordinal);
+
+-- Token columns of a segment. Every blob begins with a byte that names its coding; docs in ColumnCodec.swift.
+CREATE TABLE segment_tokens (
+  segment INTEGER PRIMARY KEY REFERENCES segment,
+  token_ids BLOB NOT NULL,
+  loss_mask BLOB,                      -- NULL: all equal, see segment.generated
+  logprobs BLOB,
+  top_logprobs BLOB,
+  entropies BLOB
+) STRICT;
+
+-- A tool call and its result, where the trajectory owns at least one of them.
+CREATE TABLE tool_call (
+  id INTEGER PRIMARY KEY,
+  trajectory INTEGER NOT NULL REFERENCES trajectory,
+  number INTEGER NOT NULL,             -- among the trajectory's own calls, from 0
+  tool TEXT,
+  tool_call_id TEXT,
+  call_segment INTEGER REFERENCES segment,
+  result_segment INTEGER REFERENCES segment
+) STRICT;
+CREATE INDEX tool_call_trajectory ON tool_call (trajectory);
+
+CREATE TABLE reward (
+  trajectory INTEGER NOT NULL REFERENCES trajectory,
+  name TEXT NOT NULL,
+  score REAL,
+  weight REAL NOT NULL,
+  PRIMARY KEY (trajectory, name)
+) STRICT, WITHOUT ROWID;
+
+-- Texts of tokens in logs that give texts and no ids; there token_ids refers to number.
+CREATE TABLE token_string (
+  run INTEGER NOT NULL REFERENCES run,
+  number INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  bytes BLOB,
+  PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_string_text ON token_string (run, text);
+
+-- Model calls of response logs, by the hashes that join them into conversations.
+CREATE TABLE model_call (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES run,
+  trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that holds the call's reply
+  response_id TEXT NOT NULL,
+  created REAL,
+  messages INTEGER NOT NULL,           -- in the request
+  request_keys BLOB,                   -- 8 bytes a message: hash of the conversation up to and with it; NULL once joined
+  context_segments BLOB,               -- 4 bytes a message: segments of the trajectory that it became; NULL once joined
+  prompt_token_ids BLOB,               -- NULL once joined
+  reply_key INTEGER NOT NULL,          -- hash of the conversation with the reply
+  tokens INTEGER,                      -- ids of prompt and reply, where the log has them
+  tokens_key INTEGER,                  -- hash of those ids
+  end_index INTEGER NOT NULL,          -- response index behind the reply
+  is_joined INTEGER NOT NULL           -- 1: joined to the call before it, or known to have none
+) STRICT;
+CREATE INDEX model_call_reply ON model_call (run, reply_key);
+CREATE INDEX model_call_response ON model_call (run, response_id);
+CREATE INDEX model_call_trajectory ON model_call (trajectory);
+
+-- Records that could not be imported. Their bytes are kept, so that nothing is lost.
+CREATE TABLE quarantine (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  source INTEGER NOT NULL REFERENCES source,
+  line INTEGER NOT NULL,
+  byte_offset INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  message TEXT NOT NULL,
+  excerpt TEXT,                        -- the first bytes of the record
+  raw BLOB,                            -- all of it, zstd; NULL if it was too long to keep
+  -- Records that wait for another one (a parent, the part before) and are tried again when it comes.
+  waits_in INTEGER REFERENCES run,
+  waits_for TEXT,
+  waits_as TEXT
+) STRICT;
+CREATE INDEX quarantine_waiting ON quarantine (waits_in, waits_for) WHERE waits_for IS NOT NULL;
+
+-- What the numbers of a log show that one should know before trusting them.
+CREATE TABLE finding (
+  id INTEGER PRIMARY KEY,
+  source INTEGER NOT NULL REFERENCES source,
+  trajectory INTEGER REFERENCES trajectory,
+  check_name TEXT NOT NULL,
+  count INTEGER NOT NULL,              -- tokens or records
+  first_index INTEGER,                 -- response index of the first one
+  note TEXT
+) STRICT;
+
+CREATE VIEW trajectories AS
+SELECT t.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id, t.rollout_index,
+  p.trajectory_id AS parent_id, t.branch_index, t.unit, t.length, t.owned, t.generated, t.reward, t.multiplicity,
+  coalesce(t.data_source, g.data_source) AS data_source,
+  coalesce(t.policy_version, g.policy_version) AS policy_version, t.finish_reason,
+  rtrim(iif(t.evidence & 1, 'text,', '') || iif(t.evidence & 2, 'token_ids,', '')
+    || iif(t.evidence & 4, 'sampled_logprobs,', '') || iif(t.evidence & 8, 'top_logprobs,', '')
+    || iif(t.evidence & 16, 'entropies,', ''), ',') AS evidence,
+  (SELECT count(*) FROM tool_call c WHERE c.trajectory = t.id) AS tool_calls,
+  s.path, t.line, t.byte_offset
+FROM trajectory t
+JOIN run r ON r.id = t.run
+JOIN prompt_group g ON g.id = t.prompt_group
+JOIN source s ON s.id = t.source
+LEFT JOIN trajectory p ON p.id = t.parent;
+
+CREATE VIEW segments AS
+SELECT x.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id, x.ordinal, x.kind, x.tool,
+  x.start_index, x.end_index, x.end_index - x.start_index AS tokens, x.generated, x.tool_call_id, x.status, x.latency_s,
+  x.arguments, x.text
+FROM segment x
+JOIN trajectory t ON t.id = x.trajectory
+JOIN run r ON r.id = t.run
+JOIN prompt_group g ON g.id = t.prompt_group;
+
+CREATE VIEW tool_calls AS
+SELECT c.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id,
+  coalesce(t.data_source, g.data_source) AS data_source, c.number, c.tool, c.tool_call_id, a.arguments, b.status,
+  b.latency_s, a.end_index - a.start_index AS call_tokens, b.end_index - b.start_index AS result_tokens,
+  b.end_index AS result_end, t.reward, b.text AS result_text
+FROM tool_call c
+JOIN trajectory t ON t.id = c.trajectory
+JOIN run r ON r.id = t.run
+JOIN prompt_group g ON g.id = t.prompt_group
+LEFT JOIN segment a ON a.id = c.call_segment
+LEFT JOIN segment b ON b.id = c.result_segment;
+
+CREATE VIEW groups AS
+SELECT g.id, r.run_id, g.group_id, g.step, g.data_source, count(t.id) AS trajectories,
+  coalesce(sum(t.multiplicity), 0) AS leaves, coalesce(sum(iif(t.reward IS NULL, 0, t.multiplicity)), 0) AS scored,
+  sum(t.reward * t.multiplicity) / sum(iif(t.reward IS NULL, 0, t.multiplicity)) AS mean_reward,
+  min(t.reward) AS min_reward, max(t.reward) AS max_reward, sum(t.owned) AS tokens, sum(t.length) AS tokens_flat,
+  count(t.parent) AS forks
+FROM prompt_group g
+JOIN run r ON r.id = g.run
+LEFT JOIN trajectory t ON t.prompt_group = g.id
+GROUP BY g.id;
+
+CREATE VIEW quarantined AS
+SELECT q.id, s.path, q.line, q.byte_offset, q.length, q.reason, q.message, q.excerpt
+FROM quarantine q
+JOIN source s ON s.id = q.source;
+
+CREATE VIEW findings AS
+SELECT s.path, f.check_name, count(DISTINCT f.trajectory) AS trajectories, sum(f.count) AS count
+FROM finding f
+JOIN source s ON s.id = f.source
+GROUP BY s.id, f.check_name;

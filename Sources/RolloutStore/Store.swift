@@ -1,0 +1,143 @@
+import Foundation
+import GRDB
+import GRDBSQLite
+
+/// Trouble with the database, in words for the user.
+public struct StoreError: Error, Sendable, CustomStringConvertible {
+  public enum Kind: Sendable { case missing, notADatabase, otherVersion, busy, failed }
+
+  public var kind: Kind
+  public var description: String
+
+  public init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}
+
+/// An arpo-replay database: one SQLite file with a public schema (`Migrations/v1.sql`).
+///
+///     let store = try Store.open("runs.db", for: .writing)
+///
+/// One import writes at a time (WAL, so that readers go on reading).
+public final class Store: Sendable {
+  public enum Access: Sendable { case reading, writing }
+
+  /// The schema that this version writes and reads.
+  public static let schemaVersion = 1
+  /// `ARPO` in ASCII, in the file's header.
+  static let applicationID = 0x4152_504F
+
+  public let path: String
+  let queue: DatabaseQueue
+
+  private init(path: String, queue: DatabaseQueue) {
+    self.path = path
+    self.queue = queue
+  }
+
+  /// Opens a database file; for writing, creates it and brings its schema up to date.
+  public static func open(_ path: String, for access: Access) throws -> Store {
+    let exists = FileManager.default.fileExists(atPath: path)
+    if access == .reading, !exists {
+      throw StoreError(.missing, "there is no database \(path); make one with: arpo-replay import \(path) LOG…")
+    }
+    var configuration = Configuration()
+    configuration.readonly = access == .reading
+    configuration.busyMode = .timeout(30)
+    configuration.prepareDatabase { db in
+      if access == .writing {
+        if !exists { try db.execute(sql: "PRAGMA page_size = 32768") }
+        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        // A large log of changes costs less than copying pages back every few megabytes.
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = 512; PRAGMA cache_size = -16000")
+      }
+      try db.execute(sql: "PRAGMA temp_store = MEMORY")
+    }
+    do {
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      let store = Store(path: path, queue: queue)
+      if access == .writing { try store.migrate() } else { try store.checkVersion() }
+      return store
+    } catch let error as DatabaseError {
+      throw translated(error, path)
+    }
+  }
+
+  /// A database of its own that disappears with the value: small ones stay in memory, large ones spill to a file.
+  public static func temporary() throws -> Store {
+    var configuration = Configuration()
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000")
+    }
+    let store = Store(path: "", queue: try DatabaseQueue(path: "", configuration: configuration))
+    try store.migrate()
+    return store
+  }
+
+  static func translated(_ error: DatabaseError, _ path: String) -> StoreError {
+    switch error.resultCode {
+    case .SQLITE_BUSY, .SQLITE_LOCKED: StoreError(.busy, "\(path) is locked by another program")
+    case .SQLITE_NOTADB: StoreError(.notADatabase, "\(path) is not a SQLite database")
+    case .SQLITE_CORRUPT: StoreError(.failed, "\(path) is damaged: \(error.message ?? "malformed")")
+    case .SQLITE_FULL: StoreError(.failed, "the disk is full")
+    case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM:
+      StoreError(.failed, "\(path) cannot be opened: \(error.message ?? error.resultCode.description)")
+    default: StoreError(.failed, "\(path): \(error)")
+    }
+  }
+
+  // MARK: Migrations
+
+  /// Statements that lead from version n to version n + 1.
+  private static let migrations = [PackageResources.v1_sql]
+
+  private func migrate() throws {
+    try queue.writeWithoutTransaction { db in
+      var version = try self.version(db)
+      guard version < Self.schemaVersion else { return }
+      if version == 0, try !self.isEmpty(db) {
+        throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
+      }
+      try db.inTransaction(.immediate) {
+        // Another program may have been faster.
+        version = try self.version(db)
+        while version < Self.schemaVersion {
+          try db.execute(sql: String(decoding: Self.migrations[version], as: UTF8.self))
+          version += 1
+          try db.execute(sql: "PRAGMA user_version = \(version)")
+        }
+        try db.execute(sql: "PRAGMA application_id = \(Self.applicationID)")
+        return .commit
+      }
+    }
+  }
+
+  private func checkVersion() throws {
+    try queue.read { db in
+      if try self.version(db) == 0 {
+        throw StoreError(.notADatabase, "\(path) is not an arpo-replay database")
+      }
+    }
+  }
+
+  private func version(_ db: Database) throws -> Int {
+    let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+    guard version == 0 || application == Self.applicationID else {
+      throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
+    }
+    guard version <= Self.schemaVersion else {
+      throw StoreError(
+        .otherVersion, "\(path) has schema \(version), this version reads up to \(Self.schemaVersion): update arpo-replay")
+    }
+    return version
+  }
+
+  private func isEmpty(_ db: Database) throws -> Bool {
+    try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0
+  }
+
+  /// The statements that make the schema, with their comments.
+  public static var schema: String { migrations.map { String(decoding: $0, as: UTF8.self) }.joined() }
+}
