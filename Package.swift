@@ -32,7 +32,7 @@ let package = Package(
     .target(
       name: "RolloutStore",
       dependencies: [
-        "Rollouts", "RolloutLogs", "CZstd", "CKernels",
+        "Rollouts", "RolloutLogs", "Replay", "CZstd", "CKernels",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
@@ -41,7 +41,10 @@ let package = Package(
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
-      resources: [],
+      resources: [
+        .embedInCode("evidence.sql"), .embedInCode("forks.sql"), .embedInCode("groups.sql"),
+        .embedInCode("quarantine.sql"), .embedInCode("tools.sql"),
+      ],
       swiftSettings: settings),
     .executableTarget(
       name: "arpo-replay",
@@ -52,12 +55,36 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "arpo-replay-bench",
-      dependencies: ["Rollouts", "RolloutLogs", "RolloutStore", "Replay"],
+      dependencies: [
+        "Rollouts", "RolloutLogs", "RolloutStore", "Replay",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
 
-    .target(name: "TestSupport", dependencies: ["Rollouts"], path: "Tests/TestSupport", swiftSettings: settings),
+    .target(
+      name: "TestSupport",
+      dependencies: [
+        "Rollouts", "Replay", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "RolloutLogsTests", dependencies: ["RolloutLogs", "Rollouts", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "RolloutStoreTests",
+      dependencies: [
+        "RolloutStore", "RolloutLogs", "Replay", "Rollouts", "TestSupport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "OutputTests", dependencies: ["arpo-replay", "Replay", "Rollouts"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "arpo-replay", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "TestSupport",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      swiftSettings: settings),
     .testTarget(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
   ],

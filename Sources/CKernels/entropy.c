@@ -84,6 +84,37 @@ CLONES void arpo_log(const double *x, size_t count, double *out) {
   for (size_t i = 0; i < count; i++) out[i] = log1e(x[i]);
 }
 
+// The special cases are choices between results that are computed anyway; those of a case that does not hold may be NaN.
+CLONES void arpo_entropy_bounds(const double *restrict s, const double *restrict z, const double *restrict lowest,
+                                const int32_t *restrict listed, size_t count, double vocabulary,
+                                double *restrict lower, double *restrict upper) {
+  for (size_t i = 0; i < count; i++) {
+    double r = 1.0 - z[i] > 0.0 ? 1.0 - z[i] : 0.0;
+    double m = vocabulary - (double)listed[i];
+    double ln_r = log1e(r);
+    double even = s[i] - r * (ln_r - log1e(m));
+    double c = exp_normal(raised(lowest[i]));
+    // floor(r / c): adding 2^52 rounds to an integer, at times to the one above. SSE2 has no instruction for it.
+    double ratio = r / c;
+    double q = (ratio + 0x1p52) - 0x1p52;
+    q = q > ratio ? q - 1.0 : q;
+    q = ratio < 0x1p52 ? q : ratio;
+    double left = r - q * c > 0.0 ? r - q * c : 0.0;
+    double low = s[i] - (r - left) * lowest[i] - (left > 0.0 ? left * log1e(left) : 0.0);
+    low = r > m * c ? even : low;
+    low = lowest[i] == INFINITY ? s[i] - r * ln_r : low;
+    int full = (r == 0.0) | (m <= 0.0);
+    int none = listed[i] == 0;
+    lower[i] = none ? NAN : full ? s[i] : low;
+    upper[i] = none | (vocabulary == INFINITY) ? NAN : full ? s[i] : even;
+  }
+}
+
+CLONES void arpo_entropy_renormalized(const double *restrict s, const double *restrict z,
+                                      const int32_t *restrict listed, size_t count, double *restrict out) {
+  for (size_t i = 0; i < count; i++) out[i] = listed[i] > 0 ? s[i] / z[i] + log1e(z[i]) : NAN;
+}
+
 typedef double d4 __attribute__((ext_vector_type(4)));
 
 // Candidates weighed at a time: two buffers of doubles that stay in the first cache.

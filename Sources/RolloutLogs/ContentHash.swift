@@ -1,4 +1,6 @@
-/// A 128-bit hash of content (FNV-1a), for ids that a log does not give. Equal on every machine and in every process.
+/// A 128-bit hash of content (FNV-1a), for ids that a log does not give.
+///
+/// Equal on every machine and in every process.
 struct ContentHash {
   private var state: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
   private static let prime: UInt128 = 0x0000_0000_0100_0000_0000_0000_0000_013b
@@ -33,7 +35,9 @@ struct ContentHash {
   }
 
   /// All 128 bits as 32 hexadecimal digits.
-  var hex: String { Self.digits(UInt64(truncatingIfNeeded: state >> 64)) + Self.digits(UInt64(truncatingIfNeeded: state)) }
+  var hex: String {
+    Self.digits(UInt64(truncatingIfNeeded: state >> 64)) + Self.digits(UInt64(truncatingIfNeeded: state))
+  }
 
   /// Both halves folded into 64 bits, as 16 hexadecimal digits.
   var short: String {

@@ -47,7 +47,7 @@ public final class Store: Sendable {
     configuration.busyMode = .timeout(30)
     configuration.prepareDatabase { db in
       if access == .writing {
-        if !exists { try db.execute(sql: "PRAGMA page_size = 32768") }
+        if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
         try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
         try db.execute(sql: "PRAGMA wal_autocheckpoint = 512; PRAGMA cache_size = -16000")

@@ -36,4 +36,13 @@ void arpo_candidate_sums_float(const float *logprobs, const int32_t *ids, const 
                                const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
 void arpo_candidate_sums_double(const double *logprobs, const int32_t *ids, const int32_t *counts,
                                 const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
+
+// Bounds of the full-vocabulary entropy from the sums of the listed tokens, as TokenEntropy defines them. `vocabulary` is
+// +inf if it is not known, and then upper is NaN; both are NaN where nothing is listed. The cap e^lowest is taken to be
+// at least e^-707: a smaller one is the caller's to treat.
+void arpo_entropy_bounds(const double *s, const double *z, const double *lowest, const int32_t *listed, size_t count,
+                         double vocabulary, double *lower, double *upper);
+
+// Entropy of the listed tokens alone, s / z + ln z; NaN where nothing is listed. z is a normal number elsewhere.
+void arpo_entropy_renormalized(const double *s, const double *z, const int32_t *listed, size_t count, double *out);
 #endif

@@ -1,4 +1,4 @@
-public import Rollouts
+import Rollouts
 
 /// What one prompt group contributes to an audit: the numbers of its calls, before they are compared with the run.
 ///

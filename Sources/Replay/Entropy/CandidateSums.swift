@@ -61,13 +61,19 @@ struct CandidateSums {
 
   private mutating func addSampled(_ logprobs: [Double], flags: [UInt8], wanted: [UInt8], scale: Double) {
     let isListed = UInt8(ARPO_SAMPLED_LISTED)
-    for i in listed.indices {
-      if wanted[i] == 0 {
-        listed[i] = 0
-      } else if listed[i] > 0, flags[i] & isListed == 0, !logprobs.isEmpty, !logprobs[i].isNaN {
-        append(logprobs[i], at: i, scale: scale)
+    var outside: [Int] = []
+    listed.withUnsafeMutableBufferPointer { listed in
+      wanted.withUnsafeBufferPointer { wanted in
+        flags.withUnsafeBufferPointer { flags in
+          for i in listed.indices {
+            if wanted[i] == 0 { listed[i] = 0 }
+            if listed[i] > 0, flags[i] & isListed == 0 { outside.append(i) }
+          }
+        }
       }
     }
+    if logprobs.isEmpty { return }
+    for i in outside where !logprobs[i].isNaN { append(logprobs[i], at: i, scale: scale) }
   }
 
   private mutating func append(_ logprob: Double, at i: Int, scale: Double) {

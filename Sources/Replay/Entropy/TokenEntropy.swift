@@ -40,29 +40,31 @@ public struct TokenEntropy: Sendable {
     temperature: TemperatureChange? = nil
   ) {
     count = columns.count
-    for estimator in estimators { self.columns[estimator] = [Double](repeating: .nan, count: count) }
     if estimators.contains(.exact), temperature == nil, entropyKind == "exact", let logged = columns.entropies {
       self.columns[.exact] = masked(logged.widened(), columns.lossMask)
     }
-    let wantsSampled = estimators.contains(.sampledNLL)
-    let top = columns.topLogprobs.flatMap { $0.tokenIDs.isEmpty ? nil : $0 }
-    let usesCandidates = top != nil && (temperature != nil || estimators.contains(where: \.needsCandidates))
-    guard usesCandidates || wantsSampled else { return }
     let logprobs = columns.logprobs?.widened() ?? []
-    let sampled = wantsSampled ? sampledLogprobs(columns, logged: logprobs) : []
-
+    let sampled = estimators.contains(.sampledNLL) ? sampledLogprobs(columns, logged: logprobs) : []
+    let top = columns.topLogprobs.flatMap { $0.tokenIDs.isEmpty ? nil : $0 }
     if let temperature {
-      guard let top else { return }
-      rescale(columns, top, logprobs: logprobs, sampled: sampled, temperature, estimators)
-      return
+      if let top { rescale(columns, top, logprobs: logprobs, sampled: sampled, temperature, estimators) }
+    } else {
+      if !sampled.isEmpty { self.columns[.sampledNLL] = sampled.map { -$0 } }
+      if let top, estimators.contains(where: \.needsCandidates) {
+        addListed(columns, top, logprobs: logprobs, vocabSize: vocabSize, estimators)
+      }
     }
-    if wantsSampled { self.columns[.sampledNLL] = sampled.map { -$0 } }
-    guard usesCandidates, let top else { return }
+    for estimator in estimators where self.columns[estimator] == nil {
+      self.columns[estimator] = [Double](repeating: .nan, count: count)
+    }
+  }
+
+  /// Sets the estimators that read candidates: one pass over these, then a few steps a token.
+  private mutating func addListed(
+    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: [Double], vocabSize: Int?, _ estimators: Set<Estimator>
+  ) {
     let sums = CandidateSums(
       of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
-    if estimators.contains(.topk) {
-      self.columns[.topk] = values(of: sums.s, where: sums.listed)
-    }
     if estimators.contains(.topkRenormalized) {
       self.columns[.topkRenormalized] = renormalized(sums, top, columns, logprobs: logprobs, scale: 1)
     }
@@ -71,6 +73,7 @@ public struct TokenEntropy: Sendable {
       if estimators.contains(.lower) { self.columns[.lower] = bounds.lower }
       if estimators.contains(.upper) { self.columns[.upper] = bounds.upper }
     }
+    if estimators.contains(.topk) { self.columns[.topk] = values(of: sums.s, where: sums.listed) }
   }
 
   /// Sets `topk`, `topk-renormalized` and `sampled-nll` at another sampling temperature; an approximation.
@@ -145,20 +148,9 @@ private func renormalized(
   _ sums: CandidateSums, _ top: TopLogprobs, _ columns: TokenColumns, logprobs: [Double], scale: Double
 ) -> [Double] {
   let count = sums.s.count
-  var out = [Double](repeating: 0, count: count)
-  var underflows = false
-  sums.s.withUnsafeBufferPointer { s in
-    sums.z.withUnsafeBufferPointer { z in
-      sums.listed.withUnsafeBufferPointer { listed in
-        out.withUnsafeMutableBufferPointer { out in
-          arpo_log(z.baseAddress, count, out.baseAddress)
-          for i in 0..<count {
-            out[i] = listed[i] > 0 ? s[i] / z[i] + out[i] : .nan
-            underflows = underflows || (listed[i] > 0 && z[i] < 1e-290)
-          }
-        }
-      }
-    }
+  var out = doubles(count) { arpo_entropy_renormalized(sums.s, sums.z, sums.listed, count, $0) }
+  let underflows = sums.z.withUnsafeBufferPointer { z in
+    sums.listed.withUnsafeBufferPointer { listed in z.indices.contains { z[$0] < 1e-290 && listed[$0] > 0 } }
   }
   guard underflows else { return out }
   var offset = 0
@@ -199,48 +191,36 @@ private func shiftedEntropy(_ logprobs: [Double]) -> Double {
 /// no upper bound, m infinite.
 private func entropyBounds(_ sums: CandidateSums, vocabSize: Int?) -> (lower: [Double], upper: [Double]) {
   let count = sums.s.count
-  var lower = [Double](repeating: .nan, count: count)
-  var upper = lower
-  var rest = [Double](repeating: 0, count: count)
-  var lnRest = rest
-  var cap = rest
-  var left = rest
-  var lnLeft = rest
-  // Whole-array steps: r, then ln r and c, then what is left over a whole number of caps and its logarithm.
-  for i in 0..<count { rest[i] = max(0, 1 - sums.z[i]) }
-  arpo_log(rest, count, &lnRest)
-  arpo_exp(sums.lowest, count, &cap)
-  for i in 0..<count {
-    if sums.lowest[i] < -700 { cap[i] = exp(sums.lowest[i]) }  // down to the denormals, where it becomes 0
-    let q = (rest[i] / cap[i]).rounded(.down)
-    left[i] = max(0, rest[i] - q * cap[i])
-  }
-  arpo_log(left, count, &lnLeft)
   let vocabulary = vocabSize.map(Double.init) ?? .infinity
-  var unlisted = 0.0
-  var lnUnlisted = 0.0
-  for i in 0..<count where sums.listed[i] > 0 {
-    let s = sums.s[i]
-    let r = rest[i]
-    // Lists mostly have the same length, and then so has what they leave out.
-    if vocabulary - Double(sums.listed[i]) != unlisted {
-      unlisted = vocabulary - Double(sums.listed[i])
-      lnUnlisted = log(unlisted)
+  var upper: [Double] = []
+  var lower = doubles(count) { lower in
+    upper = doubles(count) { upper in
+      arpo_entropy_bounds(sums.s, sums.z, sums.lowest, sums.listed, count, vocabulary, lower, upper)
     }
-    if r == 0 || unlisted <= 0 {
-      lower[i] = s
-      upper[i] = vocabSize == nil ? .nan : s
-      continue
-    }
-    if vocabSize != nil { upper[i] = s - r * (lnRest[i] - lnUnlisted) }
-    let c = cap[i]
-    if vocabSize != nil, sums.lowest[i] != .infinity, r > unlisted * c {
-      lower[i] = upper[i]
-    } else if sums.lowest[i] == .infinity {
-      lower[i] = s - r * lnRest[i]
-    } else if c > 0 {
-      lower[i] = s - (r - left[i]) * sums.lowest[i] - (left[i] > 0 ? left[i] * lnLeft[i] : 0)
-    }
+  }
+  for i in 0..<count where sums.lowest[i] < -700 && sums.listed[i] > 0 {
+    lower[i] = lowerBound(sums, i, unlisted: vocabulary - Double(sums.listed[i]), upper: upper[i])
   }
   return (lower, upper)
+}
+
+/// The lower bound where the cap is so small that it may be 0: without a known vocabulary there is none then.
+private func lowerBound(_ sums: CandidateSums, _ i: Int, unlisted: Double, upper: Double) -> Double {
+  let s = sums.s[i]
+  let r = max(0, 1 - sums.z[i])
+  let c = exp(sums.lowest[i])
+  if r == 0 || unlisted <= 0 { return s }
+  if unlisted < .infinity, r > unlisted * c { return upper }
+  if c == 0 { return .nan }
+  let q = (r / c).rounded(.down)
+  let left = max(0, r - q * c)
+  return s - (r - left) * sums.lowest[i] - (left > 0 ? left * log(left) : 0)
+}
+
+/// An array that a C function fills.
+private func doubles(_ count: Int, _ fill: (UnsafeMutablePointer<Double>) -> Void) -> [Double] {
+  [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
+    if let base = buffer.baseAddress { fill(base) }
+    initialized = count
+  }
 }

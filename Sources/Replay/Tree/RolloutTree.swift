@@ -104,6 +104,11 @@ public struct PathPiece: Sendable, Hashable {
   public var owner: Int
   /// Path indices; the same index means the same token on every path through the owner.
   public var range: Range<Int>
+
+  public init(owner: Int, range: Range<Int>) {
+    self.owner = owner
+    self.range = range
+  }
 }
 
 /// A segment of a path, in path indices.

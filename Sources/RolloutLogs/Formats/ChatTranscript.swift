@@ -2,7 +2,9 @@ import Rollouts
 
 /// Reads the messages of a chat request.
 enum ChatTranscript {
-  /// The messages in order, without indices. A tool's message takes the tool's name from the call that it answers.
+  /// The messages in order, without indices.
+  ///
+  /// A tool's message takes the tool's name from the call that it answers.
   static func messages(_ list: JSONValue, _ path: @autoclosure () -> String) throws(RecordError) -> [ChatMessage] {
     guard let elements = list.array else { throw RecordError(.wrongType, "\(path()) is not an array") }
     var out: [ChatMessage] = []
@@ -81,7 +83,8 @@ enum ChatTranscript {
   }
 
   /// What an assistant message says, whether it is a reply or part of a later request.
-  static func assistant(_ message: JSONValue, _ path: @autoclosure () -> String) throws(RecordError) -> AssistantMessage {
+  static func assistant(_ message: JSONValue, _ path: @autoclosure () -> String) throws(RecordError) -> AssistantMessage
+  {
     var out = AssistantMessage()
     let content = content(message["content"])
     out.content = content.text
@@ -111,8 +114,10 @@ enum ChatTranscript {
 
   // MARK: Canonical form
 
-  /// Equal for a reply and for the same reply inside a later request: role, visible text, calls by id, name and parsed
-  /// arguments. Reasoning is left out because servers and clients drop it.
+  /// A text that is equal for a reply and for the same reply inside a later request.
+  ///
+  /// It says the role, the visible text, and calls by id, name and parsed arguments. Reasoning is left out because
+  /// servers and clients drop it.
   static func canonical(_ message: AssistantMessage) -> String {
     let calls = message.toolCalls.map { call in
       JSONValue.object([

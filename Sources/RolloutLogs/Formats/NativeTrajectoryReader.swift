@@ -64,7 +64,7 @@ struct NativeTrajectoryReader {
       if cursor.bytes(key, equal: "rewards") { return try readRewards() }
     case 8:
       if cursor.bytes(key, equal: "group_id") { return groupID = try cursor.string() }
-      if cursor.bytes(key, equal: "logprobs") { return logprobs = try readLogprobs("logprobs") }
+      if cursor.bytes(key, equal: "logprobs") { return logprobs = try readLogprobs("logprobs", expecting: tokenIDs?.count ?? 0) }
       if cursor.bytes(key, equal: "segments") {
         guard let array = try cursor.value().array else { throw cursor.fail("segments is not an array", .wrongType) }
         return segments = array
@@ -83,7 +83,7 @@ struct NativeTrajectoryReader {
       }
       if cursor.bytes(key, equal: "entropies") {
         var scan = JSONCursor.RealScan()
-        return entropies = try cursor.reals("entropies", scan: &scan)
+        return entropies = try cursor.reals("entropies", expecting: tokenIDs?.count ?? 0, scan: &scan)
       }
     case 11:
       if cursor.bytes(key, equal: "prompt_text") { return record.promptText = try cursor.string() }
@@ -127,10 +127,10 @@ struct NativeTrajectoryReader {
     }
   }
 
-  private mutating func readLogprobs(_ what: StaticString) throws(RecordError) -> RealColumn {
+  private mutating func readLogprobs(_ what: StaticString, expecting expected: Int) throws(RecordError) -> RealColumn {
     var scan = JSONCursor.RealScan()
     let start = cursor.at
-    let column = try cursor.reals(what, scan: &scan)
+    let column = try cursor.reals(what, expecting: expected, scan: &scan)
     if scan.largest > 0 {
       let index = (0..<column.count).first { (column[$0] ?? -1) > 0 } ?? 0
       throw RecordError(
@@ -144,16 +144,18 @@ struct NativeTrajectoryReader {
     guard cursor.take(UInt8(ascii: "{")) else { throw cursor.fail("top_logprobs is not an object", .wrongType) }
     var first = true
     var seen = 0
+    var expected = 0
     while let key = try cursor.nextKey(first: &first) {
       if cursor.bytes(key, equal: "counts") {
-        try cursor.integers(into: &top.counts, "top_logprobs.counts")
+        try cursor.integers(into: &top.counts, "top_logprobs.counts", expecting: tokenIDs?.count ?? 0)
+        expected = top.counts.reduce(0) { $0 + Int($1) }
         seen |= 1
       } else if cursor.bytes(key, equal: "token_ids") {
-        top.tokenIDs.reserveCapacity(top.counts.reduce(0) { $0 &+ min(Int($1), 1 << 16) })
-        try cursor.integers(into: &top.tokenIDs, "top_logprobs.token_ids")
+        try cursor.integers(into: &top.tokenIDs, "top_logprobs.token_ids", expecting: expected)
         seen |= 2
       } else if cursor.bytes(key, equal: "logprobs") {
-        top.logprobs = try readLogprobs("top_logprobs.logprobs")
+        top.logprobs = try readLogprobs("top_logprobs.logprobs", expecting: expected)
+
         seen |= 4
       } else {
         _ = try cursor.skipValue()
@@ -167,8 +169,8 @@ struct NativeTrajectoryReader {
         "top_logprobs: counts add up to \(total), token_ids has \(top.tokenIDs.count), logprobs \(top.logprobs.count)",
         .lengthMismatch)
     }
-    for i in 0..<total where top.logprobs[i] == nil {
-      throw cursor.fail("top_logprobs.logprobs[\(i)] is null", .wrongType)
+    if top.logprobs.floats.contains(where: \.isNaN) || top.logprobs.doubles.contains(where: \.isNaN) {
+      throw cursor.fail("top_logprobs.logprobs has a null", .wrongType)
     }
     topLogprobs = top
   }

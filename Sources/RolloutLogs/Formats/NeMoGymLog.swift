@@ -5,11 +5,15 @@ public import Rollouts
 /// Training runs put the token ids of the prompt and of the generation on the last item of every model call; without
 /// them (empty arrays mean "not captured") a rollout is text only.
 public struct NeMoGymLog: LogFormat {
+  /// The name in options, messages and the database.
   public static let name = "nemo-gym"
+  /// Who writes such logs.
   public static let summary = "rollouts of NVIDIA NeMo Gym (*rollouts.jsonl), with token ids or without"
 
+  /// A reader for one log.
   public init(file: LogFile) {}
 
+  /// True for the first record of such a log.
   public static func recognises(_ record: JSONValue) -> Bool {
     record["responses_create_params"]?.members != nil && record["response"]?.members != nil
   }
@@ -18,6 +22,7 @@ public struct NeMoGymLog: LogFormat {
     "responses_create_params", "response", "reward", "_ng_task_index", "_ng_rollout_index",
   ]
 
+  /// The rollout that the record holds.
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]
   {
@@ -28,7 +33,9 @@ public struct NeMoGymLog: LogFormat {
     guard let response = record["response"], response.members != nil else {
       throw RecordError(.missingField, "no \"response\"")
     }
-    guard let output = response["output"]?.array else { throw RecordError(.wrongType, "response.output is not an array") }
+    guard let output = response["output"]?.array else {
+      throw RecordError(.wrongType, "response.output is not an array")
+    }
     let group = try Self.index(record, "_ng_task_index").map(String.init) ?? Self.promptHash(request)
     let rollout = try Self.index(record, "_ng_rollout_index")
     var trajectory = TrajectoryRecord(

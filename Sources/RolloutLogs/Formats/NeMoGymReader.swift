@@ -65,7 +65,8 @@ struct NeMoGymReader {
     addWithoutTokens(pending)
   }
 
-  private mutating func readCall(_ call: [NeMoGymItem], behind between: [NeMoGymItem], isLast: Bool) throws(RecordError) {
+  private mutating func readCall(_ call: [NeMoGymItem], behind between: [NeMoGymItem], isLast: Bool) throws(RecordError)
+  {
     guard let captured = call.last else { return }
     try enterContext(captured.prompt, between)
     let start = tokens.count
@@ -117,7 +118,8 @@ struct NeMoGymReader {
     if rewritten == nil {
       rewritten = Finding(
         .contextRewritten, count: 0, firstIndex: tokens.count,
-        note: "the prompt of call \(calls + 1) has \(common) of \(context.count) tokens in common with what was before it")
+        note:
+          "the prompt of call \(calls + 1) has \(common) of \(context.count) tokens in common with what was before it")
     }
     rewritten?.count += 1
   }

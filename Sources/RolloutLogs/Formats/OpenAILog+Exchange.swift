@@ -17,7 +17,9 @@ struct Exchange {
     try find(in: record, request: nil, wrappers: [])
   }
 
-  private static func find(in value: JSONValue, request: JSONValue?, wrappers: [JSONValue]) throws(RecordError) -> Exchange? {
+  private static func find(in value: JSONValue, request: JSONValue?, wrappers: [JSONValue]) throws(RecordError)
+    -> Exchange?
+  {
     guard wrappers.count < maxDepth else { return nil }
     switch value {
     case .string(let text):
@@ -71,7 +73,7 @@ struct Exchange {
 
   // MARK: Request
 
-  /// The conversation before the reply. Empty if the log does not have the request and no prompt ids either.
+  /// The conversation before the reply; empty if the log has neither the request nor prompt ids.
   func messages(for choice: LoggedChoice, of reply: LoggedReply, promptIDs: inout [Int32]?) throws(RecordError)
     -> [ChatMessage]
   {
@@ -105,8 +107,7 @@ struct Exchange {
 
   // MARK: Group
 
-  /// The group that the log names: a batch's `custom_id` without the sample's number, else a name in the metadata or in
-  /// the request.
+  /// The group that the log names: the stem of a batch's `custom_id`, else a name in the metadata or in the request.
   func groupID() throws(RecordError) -> String? {
     if let id = text("custom_id"), let stem = Self.stem(id) { return stem }
     for key in ["group_id", "prompt_id", "session_id"] {
@@ -118,13 +119,16 @@ struct Exchange {
     return Self.name(request?["session_id"]) ?? Self.name(request?["user"])
   }
 
-  /// `p7` for `p7-3` and `p7_3`. A stem without a digit (`request-3`) names no prompt but numbers the requests, so there
-  /// is no group in it.
+  /// A `custom_id` without the number of the sample: `p7` for `p7-3` and `p7_3`.
+  ///
+  /// A stem without a digit (`request-3`) names no prompt but numbers the requests, so there is no group in it.
   static func stem(_ id: String) -> String? {
     let bytes = Array(id.utf8)
     var i = bytes.count
     while i > 0, bytes[i - 1] &- 0x30 < 10 { i -= 1 }
-    guard i < bytes.count, i > 1, bytes[i - 1] == UInt8(ascii: "-") || bytes[i - 1] == UInt8(ascii: "_") else { return id }
+    guard i < bytes.count, i > 1, bytes[i - 1] == UInt8(ascii: "-") || bytes[i - 1] == UInt8(ascii: "_") else {
+      return id
+    }
     let stem = bytes[..<(i - 1)]
     return stem.contains { $0 &- 0x30 < 10 } ? String(decoding: stem, as: UTF8.self) : nil
   }

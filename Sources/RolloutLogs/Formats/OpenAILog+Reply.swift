@@ -36,7 +36,8 @@ struct LoggedReply {
       // Usage alone is nothing to import.
       guard body["choices"]?.array?.isEmpty != true else { return }
       throw RecordError(
-        .unknownRecord, "a chunk of a streamed reply on its own; the chunks of a reply must be the elements of one array")
+        .unknownRecord,
+        "a chunk of a streamed reply on its own; the chunks of a reply must be the elements of one array")
     default: break
     }
     try addHead(body, "response")
@@ -46,10 +47,14 @@ struct LoggedReply {
     }
     guard let elements = list.array else { throw RecordError(.wrongType, "choices is not an array") }
     var used: Set<Int> = []
+    var free = 0
     for (k, element) in elements.enumerated() {
       var choice = LoggedChoice(index: try Self.index(element, k, "choices[\(k)]"))
       // Some servers number all choices 0.
-      if used.contains(choice.index) { choice.index = (0...elements.count).first { !used.contains($0) } ?? k }
+      if used.contains(choice.index) {
+        while used.contains(free) { free += 1 }
+        choice.index = free
+      }
       used.insert(choice.index)
       try choice.add(element, "choices[\(k)]", isDelta: false)
       choices.append(choice)
@@ -121,9 +126,12 @@ struct LoggedChoice {
       let part = try ChatTranscript.assistant(delta, "\(path).\(choice["delta"] == nil ? "message" : "delta")")
       message.content += part.content
       message.otherParts += part.otherParts
-      if let more = part.reasoning { message.reasoning = (message.reasoning ?? "") + more }
+      if let more = part.reasoning { Self.append(more, to: &message.reasoning) }
       if isDelta {
-        for (k, call) in part.toolCalls.enumerated() { merge(call, at: delta["tool_calls"]?.array?[k]["index"]?.int) }
+        let logged = delta["tool_calls"]?.array ?? []
+        for (k, call) in part.toolCalls.enumerated() {
+          merge(call, at: k < logged.count ? logged[k]["index"]?.int : nil)
+        }
       } else {
         message.toolCalls = part.toolCalls
       }
@@ -133,7 +141,10 @@ struct LoggedChoice {
     }
     if let reason = choice["finish_reason"]?.string { finishReason = reason }
     if let reason = choice["stop_reason"] { extra = [JSONValue.Member("stop_reason", reason)] }
-    if let ids = choice["token_ids"] { tokenIDs = (tokenIDs ?? []) + (try ids.tokenIDs("\(path).token_ids")) }
+    if let ids = choice["token_ids"] {
+      let more = try ids.tokenIDs("\(path).token_ids")
+      if tokenIDs == nil { tokenIDs = more } else { tokenIDs?.append(contentsOf: more) }
+    }
     if let ids = choice["prompt_token_ids"] { promptTokenIDs = try ids.tokenIDs("\(path).prompt_token_ids") }
     if let logprobs = choice["logprobs"] { try add(logprobs: logprobs, "\(path).logprobs") }
   }
@@ -145,7 +156,8 @@ struct LoggedChoice {
       guard let array = value.array else { throw RecordError(.wrongType, "\(path).\(key) is not an array") }
       return array
     }
-    chatTokens += try list("content")
+    let content = try list("content")
+    chatTokens += try content.isEmpty ? list("refusal") : content
     tokenTexts += try list("tokens")
     tokenLogprobs += try list("token_logprobs")
     tokenCandidates += try list("top_logprobs")
@@ -163,6 +175,11 @@ struct LoggedChoice {
     }
     message.toolCalls[place].id = message.toolCalls[place].id ?? call.id
     message.toolCalls[place].name = message.toolCalls[place].name ?? call.name
-    if let more = call.arguments { message.toolCalls[place].arguments = (message.toolCalls[place].arguments ?? "") + more }
+    if let more = call.arguments { Self.append(more, to: &message.toolCalls[place].arguments) }
+  }
+
+  /// In place, because a stream may bring a text in a hundred thousand pieces.
+  private static func append(_ more: String, to text: inout String?) {
+    if text == nil { text = more } else { text?.append(more) }
   }
 }

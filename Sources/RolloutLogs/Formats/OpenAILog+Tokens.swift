@@ -52,7 +52,9 @@ extension LoggedChoice {
   }
 
   /// The name of a token in a list of chat logprobs.
-  private static func name(_ entry: JSONValue, _ path: @autoclosure () -> String) throws(RecordError) -> SampledTokens.Name {
+  private static func name(_ entry: JSONValue, _ path: @autoclosure () -> String) throws(RecordError)
+    -> SampledTokens.Name
+  {
     guard let text = entry["token"]?.string else {
       throw RecordError(entry["token"] == nil ? .missingField : .wrongType, "\(path()).token is no text")
     }
@@ -84,7 +86,9 @@ extension LoggedChoice {
     }
     let ids = try checkedIDs(count: count - skipped, "\(path).tokens")
     for i in skipped..<count {
-      guard let text = tokenTexts[i].string else { throw RecordError(.wrongType, "\(path).tokens[\(i)] is not a string") }
+      guard let text = tokenTexts[i].string else {
+        throw RecordError(.wrongType, "\(path).tokens[\(i)] is not a string")
+      }
       var name = SampledTokens.Name(text: text)
       try name.resolveID("\(path).tokens[\(i)]")
       if let ids { try name.identify(as: ids[i - skipped], "\(path).tokens[\(i)]") }
@@ -117,7 +121,8 @@ extension LoggedChoice {
     }
     guard request?["echo"]?.bool == true else { return 0 }
     throw RecordError(
-      .missingField, "choices[\(index)] echoes its prompt, and nothing says where the prompt ends (prompt_token_ids, usage)")
+      .missingField,
+      "choices[\(index)] echoes its prompt, and nothing says where the prompt ends (prompt_token_ids, usage)")
   }
 
   private func withoutPrompt(request: JSONValue?, skipped: Int) -> String {
@@ -130,11 +135,12 @@ extension LoggedChoice {
 }
 
 extension SampledTokens.Name {
-  /// Takes the id out of a text like `token_id:123`, which vLLM writes on request. The text is unknown then.
+  /// Takes the id out of a text like `token_id:123`, which vLLM writes on request; the text is unknown then.
   mutating func resolveID(_ path: @autoclosure () -> String) throws(RecordError) {
     guard let text, text.utf8.starts(with: "token_id:".utf8) else { return }
     let digits = text.utf8.dropFirst(9)
-    guard let number = Int32(String(decoding: digits, as: UTF8.self)), number >= 0, digits.first != UInt8(ascii: "+") else {
+    guard let number = Int32(String(decoding: digits, as: UTF8.self)), number >= 0, digits.first != UInt8(ascii: "+")
+    else {
       throw RecordError(.outOfRange, "\(path()): \"\(text.prefix(40))\" is no token id")
     }
     id = number

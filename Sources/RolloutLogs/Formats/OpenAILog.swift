@@ -5,13 +5,16 @@ public import Rollouts
 /// A record is one exchange with the server (or one list of the chunks of a streamed one) and becomes one call for
 /// each choice. Turns of a conversation are joined by the store. Records with `turns` hold whole trajectories.
 public struct OpenAILog: LogFormat {
+  /// The name in options, messages and the database.
   public static let name = "openai"
-  public static let summary = "chat and text completions as OpenAI, vLLM and others log them, whole, streamed or batched"
+  /// Who writes such logs.
+  public static let summary =
+    "chat and text completions as OpenAI, vLLM and others log them, whole, streamed or batched"
 
-  private let file: LogFile
+  /// A reader for one log.
+  public init(file: LogFile) {}
 
-  public init(file: LogFile) { self.file = file }
-
+  /// True for the first record of such a log.
   public static func recognises(_ record: JSONValue) -> Bool {
     if isTurns(record) { return true }
     if record["custom_id"]?.string != nil, record.has("response"), record.has("error") { return true }
@@ -21,6 +24,7 @@ public struct OpenAILog: LogFormat {
   /// One file a call is how clients write single exchanges; the folder is the run then.
   public static func isNamedAfterFolder(_ file: LogFile, isLineBased: Bool) -> Bool { !isLineBased }
 
+  /// A call for each choice of the reply, or the trajectory that the record holds.
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]
   {

@@ -7,7 +7,9 @@ struct ToolCall: Sendable, Equatable {
   /// As logged; usually JSON text.
   var arguments: String?
 
-  /// The call as the JSON object that templates write. Servers log calls apart from the text, so this stands in for it.
+  /// The call as the JSON object that templates write.
+  ///
+  /// Servers log calls apart from the text, so this stands in for it.
   var text: String {
     "{\"name\":\(JSONValue.quoted(name ?? "")),\"arguments\":\(parsedArguments.text())}"
   }
@@ -48,7 +50,8 @@ struct ReplySegments {
     for piece in kinds(TaggedText.pieces(of: bytes)) {
       out.append(
         Segment(
-          kind: piece.kind, start: index, end: index, tool: piece.tool, status: piece.status, arguments: piece.arguments,
+          kind: piece.kind, start: index, end: index, tool: piece.tool, status: piece.status,
+          arguments: piece.arguments,
           text: String(decoding: bytes[piece.range], as: UTF8.self)))
     }
     return nameCalls(out, at: index, isTextOnly: true)
@@ -110,7 +113,8 @@ struct ReplySegments {
   /// found by its text.
   private func reasoningFirst(_ bytes: [UInt8]) -> [TaggedText.Piece] {
     let pieces = TaggedText.pieces(of: bytes)
-    guard let reasoning = message.reasoning, !reasoning.isEmpty, !pieces.contains(where: { $0.kind == .reasoning }) else {
+    guard let reasoning = message.reasoning, !reasoning.isEmpty, !pieces.contains(where: { $0.kind == .reasoning })
+    else {
       return pieces
     }
     let wanted = Array(reasoning.utf8)

@@ -5,17 +5,22 @@ public import Rollouts
 /// A record is one reply or the list of `n` replies to one prompt; each becomes a call. Tokens are tuples of
 /// (logprob, id, text or null) or (logprob, id).
 public struct SGLangLog: LogFormat {
+  /// The name in options, messages and the database.
   public static let name = "sglang"
+  /// Who writes such logs.
   public static let summary = "replies of SGLang's native /generate endpoint"
 
+  /// A reader for one log.
   public init(file: LogFile) {}
 
+  /// True for the first record of such a log.
   public static func recognises(_ record: JSONValue) -> Bool {
     let reply = replies(in: record)?.first
     guard let meta = reply?["meta_info"], meta.members != nil else { return false }
     return meta.has("output_token_logprobs") || meta.has("decode_token_logprobs") || reply?["output_ids"]?.array != nil
   }
 
+  /// One file a call is how clients write single replies; the folder is the run then.
   public static func isNamedAfterFolder(_ file: LogFile, isLineBased: Bool) -> Bool { !isLineBased }
 
   /// The reply objects of a record, out of the wrappers that clients put around them.
@@ -31,6 +36,7 @@ public struct SGLangLog: LogFormat {
     return nil
   }
 
+  /// A call for each reply in the record.
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]
   {
@@ -94,7 +100,8 @@ private struct SGLangSource {
     call.finishReason = meta["finish_reason"]?["type"]?.string ?? meta["finish_reason"]?.string
     call.reward = try LoggedReward.scalar(reply["reward"] ?? record["reward"], "\(path)reward")
     call.extra = meta.others([
-      "id", "finish_reason", "input_token_logprobs", "output_token_logprobs", "input_top_logprobs", "output_top_logprobs",
+      "id", "finish_reason", "input_token_logprobs", "output_token_logprobs", "input_top_logprobs",
+      "output_top_logprobs",
       "prefill_token_logprobs", "decode_token_logprobs", "prefill_top_logprobs", "decode_top_logprobs",
       "input_token_ids_logprobs", "output_token_ids_logprobs",
     ])
@@ -165,7 +172,9 @@ private struct SGLangSource {
       throw RecordError(.wrongType, "\(path()) is not [logprob, id, text]")
     }
     let id = try parts[1].tokenID("\(path())[1]")
-    return (SampledTokens.Name(id: id, text: parts.count == 3 ? parts[2].string : nil), try parts[0].logprob("\(path())[0]"))
+    return (
+      SampledTokens.Name(id: id, text: parts.count == 3 ? parts[2].string : nil), try parts[0].logprob("\(path())[0]")
+    )
   }
 
   // MARK: Prompt

@@ -7,7 +7,7 @@ import Rollouts
 /// log that gives ids for the sampled tokens and only texts for the candidates beside them, the candidates other than
 /// the sampled token have the id `unknownID`.
 struct SampledTokens {
-  /// Stands for a candidate whose id the log does not give. Never the id of a sampled token.
+  /// Stands for a candidate whose id the log does not give; never the id of a sampled token.
   static let unknownID: Int32 = -1
   /// Servers clamp minus infinity to this, so it says that a token was impossible and nothing about how likely it was.
   static let sentinel = -9999.0
@@ -30,7 +30,7 @@ struct SampledTokens {
   private var strings: [TokenString] = []
   private var positions: [TokenString: Int32] = [:]
 
-  /// The texts of all tokens behind each other, and where each begins. Complete only while `textsAreKnown`.
+  /// The texts of all tokens behind each other, and where each begins; complete only while `textsAreKnown`.
   private var textBytes: [UInt8] = []
   private var textStarts: [Int] = []
   private var textsAreKnown = true
@@ -127,7 +127,9 @@ struct SampledTokens {
     var key = TokenString(text)
     if let bytes = name.bytes, !bytes.elementsEqual(text.utf8) {
       key.bytes = bytes
-    } else if !text.utf8.allSatisfy({ $0 < 0x80 }), !text.precomposedStringWithCanonicalMapping.utf8.elementsEqual(text.utf8) {
+    } else if !text.utf8.allSatisfy({ $0 < 0x80 }),
+      !text.precomposedStringWithCanonicalMapping.utf8.elementsEqual(text.utf8)
+    {
       // Swift's strings are equal if they look alike; tokens are not.
       key.bytes = Array(text.utf8)
     }

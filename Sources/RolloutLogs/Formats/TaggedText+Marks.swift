@@ -88,7 +88,9 @@ extension TaggedText {
   /// Length of the special token (`<|im_end|>`, `</s>`) at a place, 0 if there is none.
   static func specialLength(in text: [UInt8], at start: Int) -> Int {
     if matches(text, Array("</s>".utf8), at: start) { return 4 }
-    guard start + 1 < text.count, text[start] == UInt8(ascii: "<"), text[start + 1] == UInt8(ascii: "|") else { return 0 }
+    guard start + 1 < text.count, text[start] == UInt8(ascii: "<"), text[start + 1] == UInt8(ascii: "|") else {
+      return 0
+    }
     var i = start + 2
     while i < text.count, i < start + 40 {
       if text[i] == UInt8(ascii: ">"), text[i - 1] == UInt8(ascii: "|"), i > start + 3 { return i + 1 - start }

@@ -103,8 +103,9 @@ private struct TagCutter {
     return (content?.at ?? end) >= end
   }
 
-  /// Closes what stands before a mark. White space alone stays for the next piece, but an end-of-message token belongs to
-  /// the one before.
+  /// Closes what stands before a mark.
+  ///
+  /// White space alone stays for the next piece, but an end-of-message token belongs to the one before.
   private mutating func flush(upTo end: Int) {
     if isBlank(upTo: end) {
       while let last = pieces.indices.last, pieces[last].kind != .toolResult {
@@ -227,7 +228,9 @@ private struct TagCutter {
     while true {
       let isLast = calls.count - answered < 2
       var next = k + 1
-      while next < marks.count, marks[next].name != .assistantLine, isLast || marks[next].name != .toolLine { next += 1 }
+      while next < marks.count, marks[next].name != .assistantLine, isLast || marks[next].name != .toolLine {
+        next += 1
+      }
       let isOver = next >= marks.count || marks[next].name == .assistantLine
       let innerEnd = next < marks.count ? marks[next].start : text.count
       let end = next >= marks.count ? text.count : isOver ? marks[next].end : innerEnd

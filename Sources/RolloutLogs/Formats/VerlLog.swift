@@ -7,14 +7,19 @@ public import Rollouts
 /// ground truth are a group, and equal rows are the copies with which a short group is filled up. In v1 a row's
 /// `uid` is prompt, sample and part.
 public struct VerlLog: LogFormat {
+  /// The name in options, messages and the database.
   public static let name = "verl"
+  /// Who writes such logs.
   public static let summary = "text dumps of verl and ARPO ({step}.jsonl), and ARPO's evaluation results"
 
+  /// A reader for one log.
   public init(file: LogFile) {}
 
+  /// True for the first record of such a log.
   public static func recognises(_ record: JSONValue) -> Bool {
     if isEvaluation(record) { return true }
-    return record["input"]?.string != nil && record["output"]?.string != nil && record.has("score") && record.has("step")
+    return record["input"]?.string != nil && record["output"]?.string != nil && record.has("score")
+      && record.has("step")
   }
 
   private static func isEvaluation(_ record: JSONValue) -> Bool {
@@ -27,6 +32,7 @@ public struct VerlLog: LogFormat {
     !file.stem.isEmpty && file.stem.utf8.allSatisfy { $0 &- 0x30 < 10 }
   }
 
+  /// The rows that the record holds: one, or those of an array.
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]
   {
@@ -127,7 +133,7 @@ public struct VerlLog: LogFormat {
     return trajectory
   }
 
-  /// Segments whose boundaries the log itself gives: model text and results in turn. `nil` if they are not the output.
+  /// Segments whose boundaries the log itself gives: model text and results in turn; `nil` if they are not the output.
   private static func logged(_ logs: [JSONValue], _ output: String) -> [Segment]? {
     let texts = logs.compactMap(\.string)
     guard texts.count == logs.count, !texts.isEmpty, texts.joined().utf8.elementsEqual(output.utf8) else { return nil }

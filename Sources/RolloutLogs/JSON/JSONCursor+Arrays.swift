@@ -12,12 +12,13 @@ extension JSONCursor {
   }
 
   /// An array of whole numbers in `0 ... Int32.max`, appended to `out`.
-  mutating func integers(into out: inout [Int32], _ what: StaticString) throws(RecordError) {
+  /// - Parameter expected: how many there probably are; only saves growing.
+  mutating func integers(into out: inout [Int32], _ what: StaticString, expecting expected: Int = 0) throws(RecordError) {
     guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
     var p = at &+ 1
     let base = base
-    // At least one digit and a comma a number: a bound that saves growing, never more than the record's size.
-    out.reserveCapacity(out.count + Swift.min((end - p) / 6, 1 << 20))
+    // Never more than the record has room for, whatever it announces.
+    out.reserveCapacity(out.count + Swift.min(expected, (end - p) / 2))
     while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
     if base[p] == UInt8(ascii: "]") {
       move(to: p &+ 1)
@@ -65,10 +66,13 @@ extension JSONCursor {
   }
 
   /// An array of finite numbers and nulls as a column; null becomes NaN.
-  mutating func reals(_ what: StaticString, scan: inout RealScan) throws(RecordError) -> RealColumn {
+  mutating func reals(_ what: StaticString, expecting expected: Int = 0, scan: inout RealScan) throws(RecordError)
+    -> RealColumn
+  {
     guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
     let start = at
     var floats: [Float] = []
+    floats.reserveCapacity(Swift.min(expected, (end - at) / 2))
     var isExact = true
     var maxDigits = 0
     try readReals(what, &floats, { Float($0) }, &scan, &isExact, &maxDigits)
@@ -95,7 +99,6 @@ extension JSONCursor {
     var digitsSeen = 0
     var largest = -Float.infinity
     var missing = 0
-    out.reserveCapacity(Swift.min((end - p) / 16, 1 << 20))
     var failure: RecordError?
     DecimalConversion.powersOfFive.withUnsafeBufferPointer { table in
       DecimalConversion.exactPowersOfTen.withUnsafeBufferPointer { powers in

@@ -108,7 +108,7 @@ final class ColumnEncoder {
       out.append(first)
       return
     }
-    if plane.count >= 32 {
+    if plane.count >= 32, !looksRandom(plane) {
       let bound = ZSTD_compressBound(plane.count)
       if packed.count < bound { packed = [UInt8](repeating: 0, count: bound) }
       let n = packed.withUnsafeMutableBytes {
@@ -124,6 +124,20 @@ final class ColumnEncoder {
     }
     out.append(0)
     out.append(contentsOf: plane)
+  }
+
+  /// Whether the bytes are spread so evenly that compression cannot gain a few percent: the low bytes of mantissas and of
+  /// token ids, which are a third of all planes. The expected number of equal pairs of uniform bytes is n (n - 1) / 512.
+  private func looksRandom(_ plane: UnsafeBufferPointer<UInt8>) -> Bool {
+    let n = plane.count
+    guard n >= 512 else { return false }
+    return withUnsafeTemporaryAllocation(of: Int32.self, capacity: 256) { counts in
+      counts.initialize(repeating: 0)
+      for byte in plane { counts[Int(byte)] &+= 1 }
+      var pairs = 0
+      for count in counts { pairs &+= Int(count) &* (Int(count) &- 1) / 2 }
+      return Double(pairs) < 1.15 * Double(n) * Double(n - 1) / 512
+    }
   }
 
   // MARK: Steps

@@ -53,14 +53,18 @@ extension RecordWriter {
   private func parentRow(_ parent: String, _ record: TrajectoryRecord, _ run: Int64) throws -> Row? {
     try fetch(
       """
-      SELECT id, length, unit, text, text_shared, parent, branch_index, prompt_group FROM trajectory
-      WHERE run = ? AND trajectory_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')
+      SELECT t.id, t.length, t.unit, t.text, t.text_shared, g.group_id FROM trajectory t
+      JOIN prompt_group g ON g.id = t.prompt_group
+      WHERE t.run = ? AND t.trajectory_id = ? AND coalesce(t.step, 'none') = coalesce(?, 'none')
       """, [run, parent, record.step])
   }
 
   private func check(_ record: TrajectoryRecord, against parent: Row, named name: String) throws {
     let length: Int = parent["length"]
     let branch = record.branchIndex
+    guard parent["group_id"] == record.groupID else {
+      throw RecordError(.badBranch, "parent \(name) is in group \(parent["group_id"] as String), not \(record.groupID)")
+    }
     guard (parent["unit"] == "token") == (record.columns != nil) else {
       throw RecordError(.badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
     }

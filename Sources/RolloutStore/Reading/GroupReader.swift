@@ -1,0 +1,172 @@
+import Foundation
+import GRDB
+import RolloutLogs
+public import Replay
+import Rollouts
+
+/// Which part of a database an analysis reads.
+public struct GroupSelection: Sendable {
+  /// Names of runs; empty: all.
+  public var runs: [String] = []
+  /// Ids of groups; empty: all.
+  public var groups: [String] = []
+  /// Overrides the logged vocabulary size, for logs that do not name it.
+  public var vocabSize: Int?
+  /// Leaves out segment texts and tool arguments, which the audit does not need.
+  public var withTexts = true
+
+  public init() {}
+}
+
+extension Store {
+  /// Applies `transform` to every selected group, on several threads, and hands the results over in canonical order: by
+  /// run, then group id by bytes, then step.
+  ///
+  /// Memory is bounded by the largest group, times the number of threads.
+  public func forEachGroup<Result: Sendable>(
+    _ selection: GroupSelection = GroupSelection(), workers: Int = 2,
+    transform: @escaping @Sendable (ReplayGroup) throws -> Result, consume: (Result) throws -> Void
+  ) throws {
+    do {
+      try OrderedPipeline.run(
+        workers: workers, capacity: workers + 2,
+        produce: { emit in
+          try self.queue.read { db in
+            let reader = GroupReader(db: db, selection: selection)
+            try reader.forEach { emit($0) }
+          }
+        },
+        makeTransform: {
+          let decoder = GroupDecoder()
+          return { (group: StoredGroup) in Swift.Result { try transform(decoder.decode(group)) } }
+        },
+        consume: { try consume($0.get()) })
+    } catch let error as DatabaseError {
+      throw Self.translated(error, path)
+    }
+  }
+
+  /// The selected runs that have trajectories, in the order in which they came.
+  public func runs(_ selection: GroupSelection = GroupSelection()) throws -> [ReplayRun] {
+    try queue.read { db in
+      let used = try Set(Int64.fetchAll(db, sql: "SELECT DISTINCT run FROM prompt_group"))
+      return try GroupReader(db: db, selection: selection).runs().filter { used.contains($0.row) }.map(\.run)
+    }
+  }
+}
+
+/// Reads groups from the database in canonical order.
+struct GroupReader {
+  let db: Database
+  let selection: GroupSelection
+
+  func forEach(_ body: (StoredGroup) throws -> Bool) throws {
+    for run in try runs() {
+      var sql = "SELECT id, group_id, step, data_source, policy_version FROM prompt_group WHERE run = ?"
+      var arguments: [any DatabaseValueConvertible] = [run.row]
+      if !selection.groups.isEmpty {
+        sql += " AND group_id IN (\(selection.groups.map { _ in "?" }.joined(separator: ",")))"
+        arguments += selection.groups
+      }
+      let groups = try Row.fetchCursor(
+        db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: StatementArguments(arguments))
+      while let row = try groups.next() {
+        let group = try read(row, run.run)
+        if !group.trajectories.isEmpty, try !body(group) { return }
+      }
+    }
+  }
+
+  struct Run {
+    var row: Int64
+    var run: ReplayRun
+  }
+
+  func runs() throws -> [Run] {
+    let rows = try Row.fetchAll(db, sql: "SELECT * FROM run ORDER BY id")
+    let known = rows.map { $0["run_id"] as String }
+    for name in selection.runs where !known.contains(name) {
+      throw StoreError(.failed, "there is no run \(name); the database has: \(known.joined(separator: ", "))")
+    }
+    return rows.filter { selection.runs.isEmpty || selection.runs.contains($0["run_id"] as String) }.map { row in
+      let isRaw = (row["logprobs_mode"] as String?)?.hasPrefix("raw") ?? false
+      let temperature = (row["temperature"] as Double?) ?? 1
+      return Run(
+        row: row["id"],
+        run: ReplayRun(
+          id: row["run_id"], algorithm: row["algorithm"], vocabSize: selection.vocabSize ?? row["vocab_size"],
+          logprobTemperature: isRaw || temperature <= 0 ? 1 : temperature,
+          branching: BranchingSettings(logged: row["branching"])))
+    }
+  }
+
+  private func read(_ group: Row, _ run: ReplayRun) throws -> StoredGroup {
+    let id: Int64 = group["id"]
+    let dataSource: String? = group["data_source"]
+    let policyVersion: Int? = group["policy_version"]
+    let groupStep: Int? = group["step"]
+    let rows = try Row.fetchAll(
+      db.cachedStatement(
+        sql: """
+          SELECT id, parent, branch_index, trajectory_id, rollout_index, reward, multiplicity, step, data_source,
+            policy_version, finish_reason, evidence, entropy_kind, unit FROM trajectory WHERE prompt_group = ?
+          ORDER BY rollout_index IS NULL, rollout_index, trajectory_id
+          """), arguments: [id])
+    var trajectories = rows.map { row in
+      StoredTrajectory(
+        row: row["id"], parent: row["parent"],
+        trajectory: ReplayTrajectory(
+          id: row["trajectory_id"], declaredParent: nil, declaredBranch: row["branch_index"],
+          rolloutIndex: row["rollout_index"], reward: row["reward"], multiplicity: row["multiplicity"],
+          step: row["step"] ?? groupStep, dataSource: row["data_source"] ?? dataSource,
+          policyVersion: row["policy_version"] ?? policyVersion, finishReason: row["finish_reason"],
+          evidence: Evidence(rawValue: row["evidence"]), entropyKind: row["entropy_kind"], segments: [], columns: nil),
+        hasTokens: row["unit"] == "token", segments: [])
+    }
+    let texts = selection.withTexts ? "s.status, s.latency_s, s.arguments, s.text" : "NULL, NULL, NULL, NULL"
+    let segments = try db.cachedStatement(
+      sql: """
+        SELECT s.kind, s.tool, s.start_index, s.end_index, s.generated, s.tool_call_id, \(texts),
+          t.token_ids, t.loss_mask, t.logprobs, t.top_logprobs, t.entropies
+        FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id WHERE s.trajectory = ? ORDER BY s.ordinal
+        """)
+    for i in trajectories.indices {
+      let cursor = try Row.fetchCursor(segments, arguments: [trajectories[i].row])
+      while let row = try cursor.next() {
+        let start: Int = row[2]
+        let end: Int = row[3]
+        trajectories[i].trajectory.segments.append(
+          Segment(
+            kind: SegmentKind(rawValue: row[0]) ?? .other, start: start, end: end, tool: row[1], toolCallID: row[5],
+            status: row[6], latency: row[7], arguments: row[8],
+            // A text-only unit is its text: forks are inferred from it.
+            text: trajectories[i].hasTokens || selection.withTexts ? row[9] : try text(of: trajectories[i].row, start)))
+        if trajectories[i].hasTokens {
+          trajectories[i].segments.append(
+            StoredSegment(count: end - start, generated: row[4], blobs: (10...14).map { row[$0] as Data? }))
+        }
+      }
+    }
+    return StoredGroup(run: run, groupID: group["group_id"], step: groupStep, trajectories: trajectories)
+  }
+
+  private func text(of trajectory: Int64, _ start: Int) throws -> String? {
+    try String.fetchOne(
+      db.cachedStatement(sql: "SELECT text FROM segment WHERE trajectory = ? AND start_index = ?"),
+      arguments: [trajectory, start])
+  }
+}
+
+extension BranchingSettings {
+  /// The settings that a run's `branching` object names, defaults for the others.
+  init(logged json: String?) {
+    self.init()
+    guard let json, let value = try? JSONValue(parsing: json) else { return }
+    branchProbability = value["branch_probability"]?.double ?? branchProbability
+    entropyWeight = value["entropy_weight"]?.double ?? entropyWeight
+    windowTokens = value["window_tokens"]?.int ?? windowTokens
+    topK = value["top_k"]?.int ?? topK
+    alpha = value["alpha"]?.double ?? alpha
+    tau = value["tau"]?.double ?? tau
+  }
+}

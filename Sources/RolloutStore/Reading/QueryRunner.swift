@@ -1,0 +1,101 @@
+import Foundation
+import GRDB
+import Rollouts
+
+/// A value of a query's result.
+public enum QueryValue: Sendable, Equatable {
+  case null
+  case int(Int64)
+  case double(Double)
+  case text(String)
+  case blob(Int)
+}
+
+/// A query's result: columns in order, rows handed over one by one.
+extension Store {
+  /// Runs one SQL statement that only reads.
+  /// - Parameters:
+  ///   - arguments: values of named parameters (`:step`), as text; numbers are told by their look.
+  ///   - timeout: seconds after which the query is stopped.
+  ///   - body: called with the columns once per row; `false` ends the query.
+  public func query(
+    _ sql: String, arguments: [String: String] = [:], timeout: Double = 60,
+    header: ([String]) throws -> Void, body: ([QueryValue]) throws -> Bool
+  ) throws {
+    let deadline = Date(timeIntervalSinceNow: timeout)
+    do {
+      try queue.read { db in
+        db.add(function: Self.jsonColumn)
+        let statement = try db.makeStatement(sql: sql)
+        guard statement.isReadonly else {
+          throw StoreError(.failed, "the query would change the database; only SELECT, WITH and PRAGMA that read are run")
+        }
+        var values: [String: (any DatabaseValueConvertible)?] = [:]
+        for (name, text) in arguments { values[name] = Int64(text) ?? Double(text) ?? text }
+        let cursor = try Row.fetchCursor(statement, arguments: StatementArguments(values))
+        try header(statement.columnNames)
+        while let row = try cursor.next() {
+          if Date.now > deadline { throw StoreError(.failed, "the query took longer than \(timeout) s (--timeout)") }
+          if try !body(row.databaseValues.map(Self.value)) { break }
+        }
+      }
+    } catch let error as DatabaseError {
+      if error.resultCode == .SQLITE_ERROR || error.resultCode == .SQLITE_MISUSE {
+        throw StoreError(.failed, error.message ?? error.description)
+      }
+      throw Self.translated(error, path)
+    }
+  }
+
+  private static func value(_ value: DatabaseValue) -> QueryValue {
+    switch value.storage {
+    case .null: .null
+    case .int64(let i): .int(i)
+    case .double(let d): .double(d)
+    case .string(let s): .text(s)
+    case .blob(let data): .blob(data.count)
+    }
+  }
+
+  /// `json_column(blob)`: a token column as a JSON array, null where the log has no value; candidates as an array of
+  /// `[id, logprob]` pairs a token.
+  private static let jsonColumn = DatabaseFunction("json_column", argumentCount: 1, pure: true) { values in
+    guard let data = Data.fromDatabaseValue(values[0]), let first = data.first else { return nil }
+    let decoder = ColumnDecoder()
+    return try data.withUnsafeBytes { bytes -> String? in
+      switch ColumnCoding(rawValue: first) {
+      case .integers:
+        var ids: [Int32] = []
+        try decoder.integers(bytes, into: &ids)
+        return "[" + ids.map(String.init).joined(separator: ",") + "]"
+      case .mask:
+        var mask: [UInt8] = []
+        try decoder.mask(bytes, into: &mask)
+        return "[" + mask.map(String.init).joined(separator: ",") + "]"
+      case .reals:
+        var column = RealColumn()
+        try decoder.reals(bytes, into: &column)
+        return "[" + column.jsonElements.joined(separator: ",") + "]"
+      case .candidates:
+        var top = TopLogprobs()
+        try decoder.candidates(bytes, into: &top)
+        let logprobs = top.logprobs.jsonElements
+        var at = 0
+        let rows = top.counts.map { count in
+          defer { at += Int(count) }
+          return "[" + (at..<(at + Int(count))).map { "[\(top.tokenIDs[$0]),\(logprobs[$0])]" }.joined(separator: ",") + "]"
+        }
+        return "[" + rows.joined(separator: ",") + "]"
+      case nil: return nil
+      }
+    }
+  }
+}
+
+extension RealColumn {
+  /// JSON numbers, `null` where there is none; a float32 is printed as one.
+  fileprivate var jsonElements: [String] {
+    precision == .float64
+      ? doubles.map { $0.isNaN ? "null" : $0.description } : floats.map { $0.isNaN ? "null" : $0.description }
+  }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import Foundation
+
+/// Benchmarks, side by side with what a user would take instead, in turns within one run: the machine's speed drifts,
+/// ratios drift less.
+@main
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "arpo-replay-bench",
+    abstract: """
+      Measures arpo-replay.
+
+        swift run -c release arpo-replay-bench compare bench.jsonl.zst --peers ../shared/bench
+        swift run -c release arpo-replay-bench scale small.jsonl.zst large.jsonl.zst
+        swift run -c release arpo-replay-bench phases bench.jsonl.zst
+      """,
+    subcommands: [CompareCommand.self, ScaleCommand.self, PhasesCommand.self])
+}
+
+/// Medians and the like.
+func median(_ values: [Double]) -> Double {
+  let sorted = values.sorted()
+  guard !sorted.isEmpty else { return .nan }
+  let n = sorted.count
+  return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2
+}
+
+/// The binary that stands beside this one.
+func tool() throws -> String {
+  let here = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+  let path = here.appending(path: "arpo-replay").path
+  guard FileManager.default.isExecutableFile(atPath: path) else {
+    throw ValidationError("build it first: swift build -c release --product arpo-replay")
+  }
+  return path
+}
+
+/// A folder that goes away.
+struct Scratch: ~Copyable {
+  let url: URL
+
+  init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "arpo-replay-bench-\(getpid())")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  func path(_ name: String) -> String { url.appending(path: name).path }
+
+  func remove(_ name: String) {
+    for suffix in ["", "-wal", "-shm", "-journal"] { try? FileManager.default.removeItem(atPath: path(name) + suffix) }
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+}
+
+func size(_ path: String) -> Int {
+  (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+}
+
+func fixed(_ x: Double, _ digits: Int) -> String { x.isNaN ? "-" : String(format: "%.\(digits)f", x) }

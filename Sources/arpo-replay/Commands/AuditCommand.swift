@@ -1,0 +1,136 @@
+import ArgumentParser
+import Foundation
+import Replay
+import RolloutStore
+
+struct AuditCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit",
+    abstract: """
+      Token entropy after tool calls, by tool, against the trajectory's initial entropy.
+
+        arpo-replay audit runs.db                              # by tool, with the curve
+        arpo-replay audit runs.db --by data_source --by step   # split otherwise too
+        arpo-replay audit runs.db --calls --format csv         # a row a tool call
+        arpo-replay audit runs.db --format json                # every number
+      """,
+    discussion: """
+      Windows count generated tokens from the end of a tool result; entropies are in nats. Estimators: exact (logged),
+      topk, topk-renormalized, lower and upper bounds of the true entropy, sampled-nll. Without --estimator the best that
+      each run's log allows is used, and the output says which. Intervals: 95 %, Poisson bootstrap over prompt groups.
+
+      Exit codes: \(ExitStatus.summary)
+      """)
+
+  @Argument(help: "The database.")
+  var database: String
+
+  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
+  var runs: [String] = []
+
+  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
+  var groups: [String] = []
+
+  @Option(help: "exact, topk, topk-renormalized, lower, upper or sampled-nll (default: the best the log allows).")
+  var estimator: String?
+
+  @Option(help: "Rescale the listed logprobs to this sampling temperature (an approximation).")
+  var temperature: Double?
+
+  @Option(help: "Windows after a tool result, as start-end in generated tokens.")
+  var windows = "0-10,10-50,0-20,0-50"
+
+  @Option(help: "First generated tokens of a trajectory that make its initial entropy.")
+  var baseline = 20
+
+  @Option(help: "Split by tool, data_source, step, call_number, outcome or policy_version; repeatable.")
+  var by: [String] = []
+
+  @Option(help: "Bootstrap replicates; 0 for no intervals.")
+  var bootstrap = 1000
+
+  @Option(help: "Seed of the bootstrap.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Vocabulary size, for logs that do not name it (the upper bound and ARPO's values need it).")
+  var vocabSize: Int?
+
+  @Flag(help: "A row a tool call.")
+  var calls = false
+
+  @Flag(help: "The curve of mean entropy after the result, as data.")
+  var curve = false
+
+  @Option(help: "Output: table, json, ndjson or csv.")
+  var format: OutputFormat = .table
+
+  @Flag(help: "Only ASCII, no colour.")
+  var plain = false
+
+  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
+  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+  func validate() throws {
+    _ = try parsedWindows()
+    _ = try dimensions()
+    if let estimator, Estimator(rawValue: estimator) == nil {
+      throw ValidationError(
+        "there is no estimator \(estimator); known: \(Estimator.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    if let temperature, !(temperature > 0 && temperature.isFinite) { throw ValidationError("--temperature is above 0") }
+    if let vocabSize, vocabSize < 1 { throw ValidationError("--vocab-size is 1 or more") }
+    guard baseline > 0 else { throw ValidationError("--baseline is 1 or more") }
+    guard bootstrap >= 0, bootstrap <= 100_000 else { throw ValidationError("--bootstrap is 0 to 100000") }
+    if calls, curve { throw ValidationError("--calls and --curve are two outputs: choose one") }
+  }
+
+  private func parsedWindows() throws -> [Range<Int>] {
+    try windows.split(separator: ",").map { text in
+      let ends = text.split(separator: "-").map { Int($0) }
+      guard ends.count == 2, let start = ends[0], let end = ends[1], start >= 0, start < end, end <= 1_000_000 else {
+        throw ValidationError("--windows wants start-end pairs such as 0-10,10-50, not \(text)")
+      }
+      return start..<end
+    }
+  }
+
+  private func dimensions() throws -> [AuditDimension] {
+    try by.flatMap { $0.split(separator: ",") }.map { name in
+      guard let dimension = AuditDimension(rawValue: String(name)) else {
+        throw ValidationError(
+          "--by \(name): known are \(AuditDimension.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      return dimension
+    }
+  }
+
+  func run() throws {
+    try Talk.guarded {
+      let store = try Store.open(database, for: .reading)
+      var selection = GroupSelection()
+      selection.runs = runs
+      selection.groups = groups
+      selection.vocabSize = vocabSize
+      var audit = AuditRun(store: store, selection: selection)
+      audit.options.windows = try parsedWindows()
+      audit.options.baselineTokens = baseline
+      audit.options.estimator = estimator.flatMap(Estimator.init)
+      audit.options.temperature = temperature
+      audit.options.bootstrapReplicates = bootstrap
+      audit.options.seed = seed
+      audit.threads = threads
+      audit.plain = plain
+      audit.dimensions = try dimensions()
+      if calls {
+        try audit.printCalls(format)
+      } else if curve {
+        try audit.printCurve(format)
+      } else if format == .table {
+        try audit.printTable()
+      } else {
+        try audit.printData(format)
+      }
+      return .ok
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Foundation
+import Replay
+import RolloutStore
+
+/// An audit of a database, printed one way or another.
+struct AuditRun {
+  let store: Store
+  let selection: GroupSelection
+  var options = AuditOptions()
+  var dimensions: [AuditDimension] = []
+  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  /// Only ASCII, no colour.
+  var plain = false
+
+  init(store: Store, selection: GroupSelection) {
+    self.store = store
+    var selection = selection
+    selection.withTexts = false
+    self.selection = selection
+    options.spill = Spill.factory
+  }
+
+  private func audit() throws -> EntropyAudit {
+    var audit = EntropyAudit(options: options)
+    let options = options
+    try store.forEachGroup(
+      selection, workers: threads, transform: { try EntropyAudit.analyse($0, options: options) },
+      consume: { try audit.add($0) })
+    return audit
+  }
+
+  private var traits: TerminalTraits {
+    var traits = TerminalTraits.standardOutput(color: plain ? .never : .auto)
+    if plain { traits.unicode = false }
+    return traits
+  }
+
+  /// The audit as a person wants to read it.
+  func printTable() throws {
+    let output = BufferedOutput()
+    output.write(
+      AuditRenderer(report: try audit().finish(), traits: traits).table(by: dimensions, curve: true))
+    try output.flush()
+  }
+
+  /// Every number of the report.
+  func printData(_ format: OutputFormat) throws {
+    let renderer = AuditRenderer(report: try audit().finish(), traits: traits)
+    if format == .json {
+      let output = BufferedOutput()
+      output.write(renderer.document.json + "\n")
+      return try output.flush()
+    }
+    let writer = RowWriter(format: format, columns: AuditRenderer.columns)
+    for row in renderer.rows { try writer.write(row) }
+    try writer.finish()
+  }
+
+  /// A row a tool call.
+  func printCalls(_ format: OutputFormat) throws {
+    let writer = RowWriter(format: format, columns: AuditRenderer.callColumns(options.windows))
+    _ = try audit().finish { try writer.write(AuditRenderer.callRow($0)) }
+    try writer.finish()
+  }
+
+  /// Mean entropy by offset, by tool.
+  func printCurve(_ format: OutputFormat) throws {
+    let renderer = AuditRenderer(report: try audit().finish(), traits: traits)
+    let writer = RowWriter(format: format, columns: AuditRenderer.curveColumns)
+    for row in renderer.curveRows { try writer.write(row) }
+    try writer.finish()
+  }
+}

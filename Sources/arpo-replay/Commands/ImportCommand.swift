@@ -1,0 +1,110 @@
+import ArgumentParser
+import Foundation
+import RolloutLogs
+import RolloutStore
+import Rollouts
+
+/// How logs are read; shared by `import` and `analyze`.
+struct LogOptions: ParsableArguments {
+  @Option(help: "Log format instead of recognising it: \(LogFormats.all.map { $0.name }.joined(separator: ", ")).")
+  var logFormat: String?
+
+  @Option(help: "Name of the run, for logs that name none (default: the file's name).")
+  var run: String?
+
+  @Option(help: "Longest record in MiB.")
+  var maxRecord = 256
+
+  @Option(help: ArgumentHelp("Threads that parse.", visibility: .hidden))
+  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+  func validate() throws {
+    if let logFormat, LogFormats.named(logFormat) == nil {
+      throw ValidationError(
+        "there is no log format \(logFormat); known: \(LogFormats.all.map { $0.name }.joined(separator: ", "))")
+    }
+    guard maxRecord > 0, maxRecord <= 4096 else { throw ValidationError("--max-record is 1 to 4096 MiB") }
+    guard threads > 0, threads <= 64 else { throw ValidationError("--threads is 1 to 64") }
+  }
+
+  var options: ImportOptions {
+    var options = ImportOptions()
+    options.format = logFormat
+    options.runName = run
+    options.maxRecordBytes = maxRecord << 20
+    options.workers = threads
+    return options
+  }
+}
+
+struct ImportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import",
+    abstract: """
+      Reads logs into a database.
+
+        arpo-replay import runs.db logs/               # a folder, every log in it
+        arpo-replay import runs.db a.jsonl.zst b.gz    # zstd, gzip or plain, told by content
+        zstdcat a.zst | arpo-replay import runs.db -   # standard input
+        arpo-replay import runs.db log.jsonl --dry-run # what would be read
+      """,
+    discussion: """
+      The same file again adds nothing; a file that has grown adds what is new; an import that was interrupted goes on
+      where it stopped. Records that cannot be read go to the quarantine with their line, byte offset and reason
+      (arpo-replay query runs.db quarantine), and everything else is imported.
+
+      Formats:
+      \(LogFormats.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+
+      Exit codes: \(ExitStatus.summary)
+      """)
+
+  @Argument(help: "The database; made if it is not there.")
+  var database: String
+
+  @Argument(help: "Logs: files, folders, or - for standard input.")
+  var logs: [String]
+
+  @OptionGroup var log: LogOptions
+
+  @Flag(help: "Show what was recognised and the first records; write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Stop at the first bad record.")
+  var strict = false
+
+  @Option(help: "Stop when more records than this are bad.")
+  var maxBad: Int?
+
+  @Option(help: "How the summary is printed: table or json.")
+  var format: OutputFormat = .table
+
+  @Flag(help: "No progress.")
+  var quiet = false
+
+  func validate() throws {
+    guard !logs.isEmpty else { throw ValidationError("name at least one log, folder, or -") }
+    if let maxBad, maxBad < 0 { throw ValidationError("--max-bad is 0 or more") }
+    if logs.contains("-"), isatty(0) != 0 { throw ValidationError("- reads standard input, which is a terminal: pipe a log into it") }
+    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
+  }
+
+  func run() throws {
+    try Talk.guarded {
+      if dryRun { return try DryRun(options: log.options).run(Importer.files(logs, database: database)) }
+      var options = log.options
+      options.maxBad = strict ? 0 : maxBad
+      let store = try Store.open(database, for: .writing)
+      let interruption = Interruption()
+      let progress = ProgressLine(traits: .standardError(), quiet: quiet)
+      let importer = Importer(
+        store: store, options: options, onProgress: { progress.update($0) },
+        onWait: { Talk.say("another import (process \($0)) is writing \(database); waiting for it") },
+        isCancelled: { interruption.isRequested })
+      let report = try importer.run(logs)
+      progress.finish()
+      try ImportSummary(report: report, database: database).print(format)
+      return ImportSummary.status(of: report)
+    }
+  }
+}

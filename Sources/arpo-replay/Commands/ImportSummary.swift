@@ -1,0 +1,149 @@
+import Foundation
+import Replay
+import RolloutStore
+
+/// The closing summary of an import.
+struct ImportSummary {
+  let report: ImportReport
+  let database: String
+
+  /// Refused files count only if they were given by name: a folder may hold other things.
+  static func status(of report: ImportReport) -> ExitStatus {
+    let files = report.files
+    if files.contains(where: { $0.status == .interrupted }) { return .interrupted }
+    if files.contains(where: { $0.status == .stopped }) { return .tooManyBad }
+    if files.contains(where: { $0.status == .unreadable }) { return .failed }
+    let imported = files.contains { ![.refused, .unreadable].contains($0.status) }
+    if files.contains(where: { $0.status == .refused && $0.isExplicit }) || !imported { return .unrecognised }
+    return report.quarantine.isEmpty ? .ok : .quarantined
+  }
+
+  func print(_ format: OutputFormat) throws {
+    for file in report.files {
+      let path = terminalSafe(file.path, unicode: true, limit: 400)
+      if let message = file.message, [.refused, .unreadable].contains(file.status) {
+        Talk.warn("\(path): \(terminalSafe(message, unicode: true, limit: 1000))")
+      }
+      if let announced = file.announcedTrajectories {
+        Talk.warn("\(path): its end record announces \(announced) trajectories, the database has another number")
+      }
+      switch file.status {
+      case .interrupted: Talk.say("interrupted; the same command goes on behind what is imported")
+      case .stopped: Talk.say("stopped: too many bad records (--strict, --max-bad); what came before is imported")
+      default: break
+      }
+    }
+    let output = BufferedOutput()
+    output.write(format == .json ? json.json + "\n" : table)
+    try output.flush()
+  }
+
+  private var table: String {
+    let traits = TerminalTraits.standardOutput()
+    let number = { (title: String) in TextTable.Column(title: title, isNumeric: true) }
+    var rows = TextTable(columns: [
+      TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records"), number("trajectories"),
+      number("tokens"), number("tool calls"), number("bad"), number("s"), number("MB/s"), TextTable.Column(title: ""),
+    ])
+    for file in report.files where file.isExplicit || file.status != .refused {
+      let rate = file.seconds > 0 ? Double(file.uncompressedBytes) / file.seconds / 1e6 : 0
+      let c = file.counts
+      rows.add([
+        TextTable.Cell(file.path), TextTable.Cell(file.format ?? ""), TextTable.Cell(traits.grouped(c.records)),
+        TextTable.Cell(traits.grouped(c.trajectories)), TextTable.Cell(traits.grouped(c.tokens)),
+        TextTable.Cell(traits.grouped(c.toolCalls)),
+        TextTable.Cell(traits.grouped(c.quarantined), c.quarantined > 0 ? .red : .plain),
+        TextTable.Cell(decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
+        TextTable.Cell(note(file), .dim),
+      ])
+    }
+    var out = rows.render(traits)
+    for (evidence, trajectories) in report.evidence {
+      out += "\(trajectories) trajectories with \(evidence.description)\n"
+    }
+    if !report.quarantine.isEmpty {
+      out += "\nquarantined (arpo-replay query \(database) quarantine):\n"
+      for tally in report.quarantine {
+        out += "  \(tally.count) \(tally.name), first \(terminalSafe(tally.first, unicode: true, limit: 200))\n"
+      }
+    }
+    if !report.findings.isEmpty {
+      out += "\nto know before trusting the numbers:\n"
+      for tally in report.findings {
+        let meaning = FindingText.meaning[tally.name] ?? tally.name
+        out += "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(terminalSafe(tally.first, unicode: true, limit: 200))\n"
+      }
+    }
+    if traits.isTTY { out += "\nnext: arpo-replay audit \(database)\n" }
+    return out
+  }
+
+  private func note(_ file: FileReport) -> String {
+    var parts: [String] = []
+    if file.status == .known { parts.append("already there") } else if file.status != .imported { parts.append(file.status.rawValue) }
+    if file.counts.duplicates > 0 { parts.append("\(file.counts.duplicates) duplicates") }
+    if file.counts.copies > 0 { parts.append("\(file.counts.copies) padded copies") }
+    return parts.joined(separator: ", ")
+  }
+
+  private var json: DocumentValue {
+    func tallies(_ list: [ImportReport.Tally]) -> DocumentValue {
+      .array(
+        list.map {
+          .object([
+            ("name", .string($0.name)), ("count", .int($0.count)), ("trajectories", .int($0.trajectories)),
+            ("first", .string($0.first)),
+          ])
+        })
+    }
+    func counts(_ c: ImportCounts) -> [(String, DocumentValue)] {
+      [
+        ("records", .int(c.records)), ("trajectories", .int(c.trajectories)), ("tokens", .int(c.tokens)),
+        ("tool_calls", .int(c.toolCalls)), ("duplicates", .int(c.duplicates)), ("copies", .int(c.copies)),
+        ("quarantined", .int(c.quarantined)),
+      ]
+    }
+    let files = report.files.map { file in
+      DocumentValue.object(
+        [
+          ("path", .string(file.path)), ("status", .string(file.status.rawValue)),
+          ("format", file.format.map(DocumentValue.string) ?? .null),
+          ("container", file.container.map(DocumentValue.string) ?? .null),
+          ("message", file.message.map(DocumentValue.string) ?? .null),
+        ] + counts(file.counts) + [
+          ("bytes", .int(file.bytes)), ("uncompressed_bytes", .int(file.uncompressedBytes)),
+          ("seconds", .double(file.seconds)),
+          ("mb_per_s", file.seconds > 0 ? .double(Double(file.uncompressedBytes) / file.seconds / 1e6) : .null),
+        ])
+    }
+    return .object(
+      [("schema", .string("arpo-replay/import/1")), ("database", .string(database)), ("files", .array(files))]
+        + counts(report.counts) + [
+          ("quarantine", tallies(report.quarantine)), ("findings", tallies(report.findings)),
+          (
+            "evidence",
+            .array(
+              report.evidence.map {
+                .object([
+                  ("evidence", .array($0.evidence.labels.map(DocumentValue.string))),
+                  ("trajectories", .int($0.trajectories)),
+                ])
+              })
+          ), ("seconds", .double(report.seconds)), ("database_bytes", .int(report.databaseBytes)),
+        ])
+  }
+}
+
+/// What the forensic checks mean, in words.
+enum FindingText {
+  static let meaning = [
+    "zero_logprob_run": "generated tokens in runs of logprob exactly 0.0 (a placeholder for missing?)",
+    "sentinel_logprob": "logprobs of -9999 or less (a server's clamp of minus infinity)",
+    "not_finite": "numbers that are not finite, read as missing",
+    "length_mismatch": "tokens where parallel arrays disagree in length",
+    "sampled_not_in_top_k": "sampled tokens that are not in their own top-k list",
+    "tokens_unknown": "segments of text whose token ids are unknown",
+    "context_rewritten": "turns whose prompt does not repeat the tokens before it",
+    "duplicate_row": "rows that repeat another row of their group (padding?)",
+  ]
+}

@@ -1,0 +1,90 @@
+import ArgumentParser
+import Foundation
+import Queries
+import RolloutStore
+
+struct QueryCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "query",
+    abstract: """
+      Runs a query that comes with the tool, or SQL.
+
+        arpo-replay query runs.db tools                        # calls, failures and latency by tool
+        arpo-replay query runs.db "SELECT * FROM trajectories LIMIT 5" --format csv
+        arpo-replay query runs.db "SELECT * FROM groups WHERE step = :step" -p step=12
+      """,
+    discussion: """
+      Queries:
+      \(CannedQuery.all.map { "  \($0.name): \($0.title)" }.joined(separator: "\n"))
+
+      The tables and views are described by arpo-replay schema. In SQL, json_column(blob) turns a token column into a JSON
+      array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1.
+      """)
+
+  @Argument(help: "The database.")
+  var database: String
+
+  @Argument(help: "Name of a query, or one SQL statement that reads.")
+  var query: String
+
+  @Option(name: [.short, .long], help: "A named parameter, as name=value; repeatable.")
+  var parameter: [String] = []
+
+  @Option(help: "Rows at the most; 0 for all.")
+  var limit = 0
+
+  @Option(help: "Seconds at the most.")
+  var timeout = 60.0
+
+  @Option(help: "Output: table, json, ndjson or csv.")
+  var format: OutputFormat = .table
+
+  func run() throws {
+    try Talk.guarded {
+      let store = try Store.open(database, for: .reading)
+      let isSQL = query.contains(" ") || query.contains("\n")
+      guard let sql = CannedQuery.named(query)?.sql ?? (isSQL ? query : nil) else {
+        throw ValidationError(
+          "there is no query \(query); known: \(CannedQuery.all.map(\.name).joined(separator: ", ")), or give SQL")
+      }
+      var arguments: [String: String] = [:]
+      for text in parameter {
+        guard let at = text.firstIndex(of: "=") else { throw ValidationError("-p wants name=value, not \(text)") }
+        arguments[String(text[..<at])] = String(text[text.index(after: at)...])
+      }
+      var writer: RowWriter?
+      var rows = 0
+      try store.query(sql, arguments: arguments, timeout: timeout) { columns in
+        writer = RowWriter(format: format, columns: columns.map { OutputColumn($0) })
+      } body: { values in
+        rows += 1
+        try writer?.write(values.map(cell))
+        return limit == 0 || rows < limit
+      }
+      try writer?.finish()
+      return .ok
+    }
+  }
+
+  private func cell(_ value: QueryValue) -> CellValue {
+    switch value {
+    case .null: .null
+    case .int(let i): .int(Int(i))
+    case .double(let d): .double(d)
+    case .text(let s): .text(s)
+    case .blob(let n): .text("<blob of \(n) bytes>")
+    }
+  }
+}
+
+struct SchemaCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "schema",
+    abstract: """
+      Prints the database's schema, with a comment for every table and column.
+
+        arpo-replay schema | less
+      """)
+
+  func run() throws { print(Store.schema, terminator: "") }
+}

@@ -1,0 +1,29 @@
+import ArgumentParser
+import Foundation
+import RolloutStore
+
+/// What the tool says to the person, on stderr.
+enum Talk {
+  static func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+  static func warn(_ text: String) { say("warning: \(text)") }
+
+  /// Runs a command's body; errors become one sentence and an exit code.
+  static func guarded(_ body: () throws -> ExitStatus) throws {
+    let status: ExitStatus
+    do {
+      status = try body()
+    } catch let error as StoreError {
+      say("error: \(error)")
+      throw (error.kind == .busy ? ExitStatus.busy : .failed).code
+    } catch let error as ExitCode {
+      throw error
+    } catch let error as ValidationError {
+      throw error
+    } catch {
+      say("error: \(error)")
+      throw ExitStatus.failed.code
+    }
+    if status != .ok { throw status.code }
+  }
+}
