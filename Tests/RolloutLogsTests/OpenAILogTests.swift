@@ -296,7 +296,8 @@ import Testing
 
   @Test func aRefusalHasTokensOfItsOwn() throws {
     let call = try Checks.calls(
-      #"{"choices":[{"message":{"content":null,"refusal":"No"},"logprobs":{"content":null,"refusal":[\#(Self.token("No"))]}}]}"#
+      #"{"choices":[{"message":{"content":null,"refusal":"No"},"#
+        + #""logprobs":{"content":null,"refusal":[\#(Self.token("No"))]}}]}"#
     )[0]
     #expect(call.columns?.count == 1 && call.segments.map(\.text) == ["No"])
   }

@@ -3,7 +3,40 @@ enum RowKey: Hashable {
   case overall
   /// All tools that a finding of the paper speaks of.
   case toolClass(ToolClass)
-  case value(AuditDimension, String)
+  case value(AuditDimension, RowName)
+}
+
+/// A value of a dimension.
+enum RowName: Hashable {
+  case number(Int)
+  case name(String)
+  /// The log does not say.
+  case null
+
+  init(_ number: Int?) { self = number.map { .number($0) } ?? .null }
+  init(_ name: String?) { self = name.map { .name($0) } ?? .null }
+
+  /// As a report prints it.
+  var text: String {
+    switch self {
+    case .number(let x): String(x)
+    case .name(let x): x
+    case .null: "null"
+    }
+  }
+}
+
+extension RowName: Comparable {
+  /// Numbers ascending, then names by their bytes, then null.
+  static func < (a: RowName, b: RowName) -> Bool {
+    switch (a, b) {
+    case (.number(let x), .number(let y)): x < y
+    case (.name(let x), .name(let y)): x.utf8.lexicographicallyPrecedes(y.utf8)
+    case (.number, _): b != a
+    case (.name, .null): true
+    default: false
+    }
+  }
 }
 
 /// Tools of the paper's third observation, told by name.
@@ -24,25 +57,67 @@ enum ToolClass: Hashable {
   }
 }
 
-extension TrajectoryRecordEntry {
-  /// The rows that a call of this trajectory belongs to.
-  func rows(of call: CallEntry) -> [RowKey] {
-    var rows: [RowKey] = [.overall]
-    if let kind = ToolClass(tool: call.tool) { rows.append(.toolClass(kind)) }
-    for dimension in AuditDimension.allCases { rows.append(.value(dimension, key(dimension, call))) }
-    return rows
+/// The rows of a pass over the calls, numbered.
+struct RowNumbers {
+  private(set) var keys: [RowKey] = []
+  private var numbers: [RowKey: Int] = [:]
+  /// Whether rows that come up are added; else they are passed over.
+  private let isOpen: Bool
+  private var toolClasses: [String: ToolClass?] = [:]
+
+  /// Rows as they come up.
+  init() { isOpen = true }
+
+  /// These rows only.
+  init(_ rows: [RowKey]) {
+    isOpen = false
+    keys = rows
+    numbers = Dictionary(uniqueKeysWithValues: zip(rows, rows.indices))
   }
 
-  private func key(_ dimension: AuditDimension, _ call: CallEntry) -> String {
-    switch dimension {
-    case .tool: call.tool
-    case .dataSource: dataSource ?? "null"
-    case .step: step.map(String.init) ?? "null"
-    case .callNumber: String(call.result + 1)
-    case .outcome: reward.map { $0 > 0 ? "reward > 0" : "reward <= 0" } ?? "unscored"
-    case .policyVersion: policyVersion.map(String.init) ?? "null"
+  subscript(key: RowKey) -> Int? { numbers[key] }
+
+  /// Calls the body with each call that has windows and the numbers of its rows.
+  mutating func forEachCall(of t: TrajectoryRecordEntry, _ body: (CallEntry, [Int]) -> Void) {
+    var shared: [Int] = []
+    var rows: [Int] = []
+    for call in t.calls where !call.windows.isEmpty {
+      if shared.isEmpty {
+        append(.overall, to: &shared)
+        append(.value(.dataSource, RowName(t.dataSource)), to: &shared)
+        append(.value(.step, RowName(t.step)), to: &shared)
+        append(.value(.outcome, .name(t.outcome)), to: &shared)
+        append(.value(.policyVersion, RowName(t.policyVersion)), to: &shared)
+      }
+      rows.removeAll(keepingCapacity: true)
+      rows += shared
+      append(.value(.tool, .name(call.tool)), to: &rows)
+      append(.value(.callNumber, .number(call.result + 1)), to: &rows)
+      if let kind = toolClass(call.tool) { append(.toolClass(kind), to: &rows) }
+      body(call, rows)
     }
   }
+
+  private mutating func append(_ key: RowKey, to rows: inout [Int]) {
+    if let number = numbers[key] {
+      rows.append(number)
+    } else if isOpen {
+      numbers[key] = keys.count
+      rows.append(keys.count)
+      keys.append(key)
+    }
+  }
+
+  private mutating func toolClass(_ tool: String) -> ToolClass? {
+    if let known = toolClasses[tool] { return known }
+    let kind = ToolClass(tool: tool)
+    toolClasses[tool] = .some(kind)
+    return kind
+  }
+}
+
+extension TrajectoryRecordEntry {
+  fileprivate var outcome: String { reward.map { $0 > 0 ? "reward > 0" : "reward <= 0" } ?? "unscored" }
 }
 
 /// Sums over the calls of a row in one window.
@@ -75,31 +150,45 @@ extension MeanSum {
   var mean: Double? { count > 0 ? sum / Double(count) : nil }
 }
 
-/// Sorts the keys of a dimension: numbers ascending, names by their bytes, "null" last.
-func sortedRowKeys(_ keys: [String]) -> [String] {
-  keys.sorted { a, b in
-    if (a == "null") != (b == "null") { return b == "null" }
-    if let x = Int(a), let y = Int(b) { return x < y }
-    return a.utf8.lexicographicallyPrecedes(b.utf8)
-  }
+/// Sums over the calls, first segments and control blocks of a run under one estimator; one entry a window each.
+struct RunSums {
+  var rows: [RowKey: [RowSums]] = [:]
+  /// Initial entropies of the trajectories.
+  var baseline = MeanSum()
+  /// First segments of the trajectories.
+  var early: [RowSums]
+  /// Means of the control blocks.
+  var control: [MeanSum]
 }
 
 extension RunAccumulator {
-  /// Sums of every row under one estimator, one entry a window.
-  func rowSums(_ e: Int, control: [ControlStatistics]) throws -> [RowKey: [RowSums]] {
+  /// Sums of every row under one estimator.
+  func sums(_ e: Int, control: [ControlStatistics]) throws -> RunSums {
     let empty = options.windows.map { _ in RowSums() }
-    var rows: [RowKey: [RowSums]] = [.overall: empty]
+    var out = RunSums(early: empty, control: options.windows.map { _ in MeanSum() })
+    var numbers = RowNumbers()
+    var rows: [[RowSums]] = []
     try forEachGroup { group in
+      for w in out.control.indices {
+        out.control[w].sum += group.control[e][w].sum
+        out.control[w].count += group.control[e][w].count
+      }
       for t in group.trajectories {
-        for call in t.calls where !call.windows.isEmpty {
-          for row in t.rows(of: call) {
-            for (w, window) in call.windows[e].enumerated() {
-              rows[row, default: empty][w].add(window, baseline: t.entropy[e].baseline, control: control[w])
-            }
+        let baseline = t.entropy[e].baseline
+        out.baseline.add(baseline)
+        for w in out.early.indices {
+          out.early[w].add(t.entropy[e].early[w], baseline: baseline, control: control[w])
+        }
+        numbers.forEachCall(of: t) { call, of in
+          for row in of {
+            while rows.count <= row { rows.append(empty) }
+            for w in empty.indices { rows[row][w].add(call.windows[e][w], baseline: baseline, control: control[w]) }
           }
         }
       }
     }
-    return rows
+    out.rows = Dictionary(uniqueKeysWithValues: zip(numbers.keys, rows))
+    if out.rows[.overall] == nil { out.rows[.overall] = empty }
+    return out
   }
 }

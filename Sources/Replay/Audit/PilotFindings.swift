@@ -1,19 +1,23 @@
 /// What the findings are judged by.
 struct FindingInputs {
-  var windows: [Range<Int>]
-  var rows: [RowKey: [RowSums]]
-  var early: [RowSums]
-  var baseline: MeanSum
-  var control: [MeanSum]
-  var layout: CellLayout
-  var bootstrap: GroupBootstrap
+  let windows: [Range<Int>]
+  let sums: RunSums
+  let layout: CellLayout
+  let bootstrap: GroupBootstrap
+
+  init(_ windows: [Range<Int>], _ sums: RunSums, _ layout: CellLayout, _ bootstrap: GroupBootstrap) {
+    self.windows = windows
+    self.sums = sums
+    self.layout = layout
+    self.bootstrap = bootstrap
+  }
 
   /// The window that findings are judged in: the first 50 tokens, or the longest stretch there is.
   var judged: Int {
     windows.firstIndex(of: 0..<50) ?? windows.indices.max { windows[$0].count < windows[$1].count } ?? 0
   }
 
-  func sums(_ key: RowKey, _ w: Int) -> RowSums { rows[key]?[w] ?? RowSums() }
+  func sums(_ key: RowKey, _ w: Int) -> RowSums { sums.rows[key]?[w] ?? RowSums() }
 
   func mean(_ key: RowKey, _ w: Int) -> Estimate {
     Estimate(sums(key, w).mean.mean, layout.rows[key].flatMap { bootstrap.interval(layout.mean($0, w)) })
@@ -55,13 +59,13 @@ private func riseFinding(_ inputs: FindingInputs) -> PilotFinding {
     let events = inputs.sums(.overall, w).mean
     let row = inputs.layout.rows[.overall] ?? 0
     let control = inputs.difference(
-      (events, inputs.layout.mean(row, w)), (inputs.control[w], inputs.layout.control(w)))
+      (events, inputs.layout.mean(row, w)), (inputs.sums.control[w], inputs.layout.control(w)))
     let initial = inputs.delta(.overall, w)
     let label = window.label
     numbers.append(
       FindingNumber(name: "mean of \(label)", estimate: inputs.mean(.overall, w), count: events.count))
     numbers.append(
-      FindingNumber(name: "\(label) minus control blocks", estimate: control, count: inputs.control[w].count))
+      FindingNumber(name: "\(label) minus control blocks", estimate: control, count: inputs.sums.control[w].count))
     numbers.append(
       FindingNumber(
         name: "\(label) minus initial", estimate: initial, count: inputs.sums(.overall, w).delta.count))
@@ -104,13 +108,13 @@ private func initialFinding(_ inputs: FindingInputs) -> PilotFinding {
   let label = inputs.windows[w].label
   let row = inputs.layout.rows[.overall] ?? 0
   let events = inputs.sums(.overall, w).mean
-  let early = inputs.early[w].mean
+  let early = inputs.sums.early[w].mean
   let overEarly = inputs.difference((events, inputs.layout.mean(row, w)), (early, inputs.layout.early(w)))
   let numbers = [
     FindingNumber(
       name: "initial entropy",
-      estimate: Estimate(inputs.baseline.mean, inputs.bootstrap.interval(inputs.layout.baseline)),
-      count: inputs.baseline.count),
+      estimate: Estimate(inputs.sums.baseline.mean, inputs.bootstrap.interval(inputs.layout.baseline)),
+      count: inputs.sums.baseline.count),
     FindingNumber(
       name: "\(label) after a result minus initial", estimate: delta, count: inputs.sums(.overall, w).delta.count),
     FindingNumber(

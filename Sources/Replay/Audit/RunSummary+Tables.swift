@@ -1,50 +1,47 @@
-/// Rows whose replicates are in memory at a time: two numbers a cell and replicate.
+/// Rows whose replicates are in memory at a time: per row, window and replicate four numbers.
 private let rowsPerPass = 64
 
 extension RunSummary {
-  /// Fills in what needs the calls of the whole run: rows, intervals, findings.
+  /// Fills in what needs the calls of the whole run: rows, intervals, findings. Intervals are computed for some rows at a
+  /// time, so that memory stays bounded.
   func summarise(_ e: Int, _ control: [ControlStatistics], into out: inout RunAudit) throws {
-    let rows = try accumulator.rowSums(e, control: control)
-    let whole = try wholeRun(e, control)
-    out.baselineTrajectories = whole.baseline.count
-    out.control = try controlSummaries(e, control, sums: whole.control)
+    let sums = try accumulator.sums(e, control: control)
+    out.baselineTrajectories = sums.baseline.count
+    out.control = try controlSummaries(e, control, sums: sums.control)
 
-    // The rows that findings compare stand in the first pass, with the cells of the whole run.
-    let first = CellLayout(
-      rows: [.overall, .toolClass(.search), .toolClass(.python)], windows: options.windows.count)
-    let bootstrap = try accumulator.bootstrap(first, estimator: e)
-    out.baseline = Estimate(whole.baseline.mean, bootstrap.interval(first.baseline))
-    out.earlyReasoning = options.windows.indices.map { w in
-      summary(whole.early[w], w, first.early(w), bootstrap)
+    var tables: [(dimension: AuditDimension, names: [RowName])] = []
+    for dimension in AuditDimension.allCases {
+      let names = sums.rows.keys.compactMap { if case .value(dimension, let name) = $0 { name } else { nil } }
+      tables.append((dimension, names.sorted()))
     }
-    out.overall = summaries(.overall, rows, first, bootstrap)
-    out.findings = pilotFindings(
-      FindingInputs(
-        windows: options.windows, rows: rows, early: whole.early, baseline: whole.baseline, control: whole.control,
-        layout: first, bootstrap: bootstrap))
-    out.tables = try tables(e, rows)
+    // The rows that findings compare stand in the first pass, with the cells of the whole run.
+    let compared: [RowKey] = [.overall, .toolClass(.search), .toolClass(.python)]
+    let keys = compared + tables.flatMap { table in table.names.map { .value(table.dimension, $0) } }
+    var summaries: [RowKey: [WindowSummary]] = [:]
+    for start in stride(from: 0, to: keys.count, by: rowsPerPass) {
+      let part = keys[start..<min(start + rowsPerPass, keys.count)]
+      let layout = CellLayout(rows: Array(part), windows: options.windows.count)
+      let bootstrap = try accumulator.bootstrap(layout, estimator: e)
+      for key in part { summaries[key] = self.summaries(key, sums.rows, layout, bootstrap) }
+      if start == 0 { addWholeRun(FindingInputs(options.windows, sums, layout, bootstrap), into: &out) }
+    }
+    out.overall = summaries[.overall] ?? []
+    out.tables = tables.map { table in
+      DimensionTable(
+        dimension: table.dimension,
+        rows: table.names.map {
+          DimensionRow(key: $0.text, windows: summaries[.value(table.dimension, $0)] ?? [])
+        })
+    }
   }
 
-  /// The tables, their intervals computed for some rows at a time so that memory stays bounded.
-  private func tables(_ e: Int, _ rows: [RowKey: [RowSums]]) throws -> [DimensionTable] {
-    var byDimension: [AuditDimension: [String]] = [:]
-    for key in rows.keys { if case .value(let dimension, let name) = key { byDimension[dimension, default: []].append(name) } }
-    var tables = AuditDimension.allCases.map { dimension in
-      DimensionTable(
-        dimension: dimension,
-        rows: sortedRowKeys(byDimension[dimension] ?? []).map { DimensionRow(key: $0, windows: []) })
+  private func addWholeRun(_ inputs: FindingInputs, into out: inout RunAudit) {
+    let layout = inputs.layout
+    out.baseline = Estimate(inputs.sums.baseline.mean, inputs.bootstrap.interval(layout.baseline))
+    out.earlyReasoning = options.windows.indices.map { w in
+      summary(inputs.sums.early[w], w, layout.early(w), inputs.bootstrap)
     }
-    let places = tables.indices.flatMap { t in tables[t].rows.indices.map { (table: t, row: $0) } }
-    for start in stride(from: 0, to: places.count, by: rowsPerPass) {
-      let part = places[start..<min(start + rowsPerPass, places.count)]
-      let keys = part.map { RowKey.value(tables[$0.table].dimension, tables[$0.table].rows[$0.row].key) }
-      let layout = CellLayout(rows: keys, windows: options.windows.count)
-      let bootstrap = try accumulator.bootstrap(layout, estimator: e)
-      for (place, key) in zip(part, keys) {
-        tables[place.table].rows[place.row].windows = summaries(key, rows, layout, bootstrap)
-      }
-    }
-    return tables
+    out.findings = pilotFindings(inputs)
   }
 
   private func summaries(
@@ -81,27 +78,5 @@ extension RunSummary {
         window: options.windows[w], blocks: control[w].blocks, median: control[w].median, mad: control[w].mad,
         mean: sums[w].mean, spikeShare: scored > 0 ? Double(spikes) / Double(scored) : nil)
     }
-  }
-
-  /// Sums that no row has: initial entropies, first segments, control blocks.
-  private func wholeRun(
-    _ e: Int, _ control: [ControlStatistics]
-  ) throws -> (baseline: MeanSum, early: [RowSums], control: [MeanSum]) {
-    var baseline = MeanSum()
-    var early = options.windows.map { _ in RowSums() }
-    var blocks = options.windows.map { _ in MeanSum() }
-    try accumulator.forEachGroup { group in
-      for t in group.trajectories {
-        baseline.add(t.entropy[e].baseline)
-        for w in early.indices {
-          early[w].add(t.entropy[e].early[w], baseline: t.entropy[e].baseline, control: control[w])
-        }
-      }
-      for w in blocks.indices {
-        blocks[w].sum += group.control[e][w].sum
-        blocks[w].count += group.control[e][w].count
-      }
-    }
-    return (baseline, early, blocks)
   }
 }

@@ -43,10 +43,15 @@ struct ARPOCandidates {
   /// Where the candidates of each stored token begin.
   private let offsets: [Int]
   private let topK: Int
+  /// The candidates' logprobs; one of the two is empty.
+  private let floats: [Float]
+  private let doubles: [Double]
 
   init(_ trajectory: ReplayTrajectory, path: RolloutPath, topK: Int) {
     columns = trajectory.columns ?? TokenColumns()
     top = columns.topLogprobs
+    floats = top?.logprobs.floats ?? []
+    doubles = top?.logprobs.doubles ?? []
     first = path.storageBranch
     self.topK = topK
     var offsets: [Int] = []
@@ -68,6 +73,7 @@ struct ARPOCandidates {
   func sum(over segment: Range<Int>, window: Int) -> (sum: Double?, positions: Int) {
     guard top != nil else { return (nil, 0) }
     var logprobs: [Double] = []
+    logprobs.reserveCapacity(window * (topK + 1))
     var positions = 0
     for i in segment.prefix(window) {
       let before = logprobs.count
@@ -87,28 +93,38 @@ struct ARPOCandidates {
   private func appendListed(at i: Int, to out: inout [Double]) {
     guard let top else { return }
     let list = offsets[i]..<(offsets[i] + Int(top.counts[i]))
-    var known: [(index: Int, logprob: Double)] = []
-    known.reserveCapacity(list.count)
-    var isSorted = true
-    for j in list {
-      guard let l = top.logprobs[j] else { continue }
-      isSorted = isSorted && l <= (known.last?.logprob ?? .infinity)
-      known.append((j, l))
-    }
-    if known.isEmpty { return }
-    if !isSorted { known.sort { $0.logprob > $1.logprob || ($0.logprob == $1.logprob && $0.index < $1.index) } }
     let sampled = columns.tokenIDs[i]
-    var isListed = false
-    for (j, l) in known.prefix(topK) {
-      out.append(l)
-      isListed = isListed || top.tokenIDs[j] == sampled
+    // Servers list candidates in descending order; then the largest are the first.
+    if isDescending(list) {
+      let used = list.prefix(topK)
+      for j in used { out.append(logprob(j)) }
+      if used.contains(where: { top.tokenIDs[$0] == sampled }) || list.isEmpty { return }
+    } else {
+      let known = list.filter { !logprob($0).isNaN }
+      if known.isEmpty { return }
+      let used = known.sorted { logprob($0) == logprob($1) ? $0 < $1 : logprob($0) > logprob($1) }.prefix(topK)
+      for j in used { out.append(logprob(j)) }
+      if used.contains(where: { top.tokenIDs[$0] == sampled }) { return }
     }
-    if isListed { return }
-    if let j = list.first(where: { top.tokenIDs[$0] == sampled && top.logprobs[$0] != nil }) {
-      out.append(top.logprobs[j] ?? 0)
+    if let j = list.first(where: { top.tokenIDs[$0] == sampled && !logprob($0).isNaN }) {
+      out.append(logprob(j))
     } else if let l = columns.logprobs?[i] {
       out.append(l)
     }
+  }
+
+  private func logprob(_ j: Int) -> Double {
+    floats.isEmpty ? doubles[j] : Double(floats[j])
+  }
+
+  private func isDescending(_ list: Range<Int>) -> Bool {
+    var last = Double.infinity
+    for j in list {
+      let l = logprob(j)
+      if !(l <= last) { return false }
+      last = l
+    }
+    return true
   }
 }
 

@@ -172,7 +172,7 @@ extension ToolBudget {
   /// As an object.
   public var document: DocumentValue {
     func counts(_ byTool: [String: Int]) -> DocumentValue {
-      .object(sortedRowKeys(Array(byTool.keys)).map { ($0, .int(byTool[$0] ?? 0)) })
+      .object(byTool.keys.map { RowName.name($0) }.sorted().map { ($0.text, .int(byTool[$0.text] ?? 0)) })
     }
     return .object([
       ("trajectories", .int(trajectories)), ("executed", .int(executed)), ("independent", .int(independent)),

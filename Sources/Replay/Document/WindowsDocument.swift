@@ -30,16 +30,15 @@ private func windowsDocument(_ accumulator: RunAccumulator, _ e: Int) throws -> 
       ))
   }
   var out: [(String, DocumentValue)] = [("events", .array(events)), ("control", .object(lengths))]
-  let rows = try accumulator.rowSums(e, control: control)
+  let rows = try accumulator.sums(e, control: control).rows
   let dimensions: [(String, AuditDimension)] = [
     ("by_tool", .tool), ("by_source", .dataSource), ("by_step", .step), ("by_policy_version", .policyVersion),
   ]
   for (name, dimension) in dimensions {
-    var byKey: [String: [RowSums]] = [:]
+    var byKey: [RowName: [RowSums]] = [:]
     for (row, sums) in rows { if case .value(dimension, let key) = row { byKey[key] = sums } }
     if byKey.isEmpty { continue }
-    let sorted = sortedRowKeys(Array(byKey.keys))
-    out.append((name, .object(sorted.map { ($0, rowDocument(byKey[$0] ?? [], windows)) })))
+    out.append((name, .object(byKey.keys.sorted().map { ($0.text, rowDocument(byKey[$0] ?? [], windows)) })))
   }
   return .object(out)
 }

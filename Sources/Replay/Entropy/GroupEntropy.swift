@@ -23,7 +23,7 @@ public struct GroupEntropy: Sendable {
 
   /// One estimator's values along the paths of the group's tree.
   public func values(_ estimator: Estimator, in tree: RolloutTree) -> PathValues {
-    PathValues(tree: tree, own: own.map { $0?[estimator] })
+    PathValues(tree: tree, own: own.map { $0?.columns[estimator] })
   }
 }
 

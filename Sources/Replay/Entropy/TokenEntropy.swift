@@ -21,10 +21,16 @@ public import Rollouts
 public struct TokenEntropy: Sendable {
   /// Number of tokens.
   public let count: Int
-  private var columns: [Estimator: [Double]] = [:]
+  /// The columns that can have values.
+  private(set) var columns: [Estimator: [Double]] = [:]
+  /// The ones asked for.
+  private let estimators: Set<Estimator>
 
   /// Values by token for an estimator that was asked for, else `nil`.
-  public subscript(estimator: Estimator) -> [Double]? { columns[estimator] }
+  public subscript(estimator: Estimator) -> [Double]? {
+    guard estimators.contains(estimator) else { return nil }
+    return columns[estimator] ?? [Double](repeating: .nan, count: count)
+  }
 
   /// Computes the values of some columns.
   ///
@@ -40,12 +46,15 @@ public struct TokenEntropy: Sendable {
     temperature: TemperatureChange? = nil
   ) {
     count = columns.count
+    self.estimators = estimators
     if estimators.contains(.exact), temperature == nil, entropyKind == "exact", let logged = columns.entropies {
       self.columns[.exact] = masked(logged.widened(), columns.lossMask)
     }
     let logprobs = columns.logprobs?.widened() ?? []
-    let sampled = estimators.contains(.sampledNLL) ? sampledLogprobs(columns, logged: logprobs) : []
     let top = columns.topLogprobs.flatMap { $0.tokenIDs.isEmpty ? nil : $0 }
+    let hasSampled = !logprobs.isEmpty || top != nil
+    let sampled =
+      hasSampled && estimators.contains(.sampledNLL) ? sampledLogprobs(columns, logged: logprobs) : []
     if let temperature {
       if let top { rescale(columns, top, logprobs: logprobs, sampled: sampled, temperature, estimators) }
     } else {
@@ -53,9 +62,6 @@ public struct TokenEntropy: Sendable {
       if let top, estimators.contains(where: \.needsCandidates) {
         addListed(columns, top, logprobs: logprobs, vocabSize: vocabSize, estimators)
       }
-    }
-    for estimator in estimators where self.columns[estimator] == nil {
-      self.columns[estimator] = [Double](repeating: .nan, count: count)
     }
   }
 

@@ -245,7 +245,7 @@ LEFT JOIN segment a ON a.id = c.call_segment
 LEFT JOIN segment b ON b.id = c.result_segment;
 
 CREATE VIEW groups AS
-SELECT g.id, r.run_id, g.group_id, g.step, g.data_source, count(t.id) AS trajectories,
+SELECT g.id, r.run_id, g.group_id, g.step, coalesce(g.data_source, min(t.data_source)) AS data_source, count(t.id) AS trajectories,
   coalesce(sum(t.multiplicity), 0) AS leaves, coalesce(sum(iif(t.reward IS NULL, 0, t.multiplicity)), 0) AS scored,
   sum(t.reward * t.multiplicity) / sum(iif(t.reward IS NULL, 0, t.multiplicity)) AS mean_reward,
   min(t.reward) AS min_reward, max(t.reward) AS max_reward, sum(t.owned) AS tokens, sum(t.length) AS tokens_flat,

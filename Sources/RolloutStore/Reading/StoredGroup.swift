@@ -1,6 +1,6 @@
 import Foundation
 public import Replay
-public import Rollouts
+import Rollouts
 
 /// A prompt group as it stands in the database: rows and blobs, not decoded yet.
 ///

@@ -47,7 +47,7 @@ struct AnalyzeCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try Store.temporary()
-      let progress = ProgressLine(traits: .standardError(), quiet: false)
+      let progress = ProgressLine(traits: .standardError, quiet: false)
       let report = try Importer(store: store, options: log.options, onProgress: { progress.update($0) }).run([logFile])
       progress.finish()
       let status = ImportSummary.status(of: report)

@@ -30,7 +30,7 @@ struct AuditRun {
   }
 
   private var traits: TerminalTraits {
-    var traits = TerminalTraits.standardOutput(color: plain ? .never : .auto)
+    var traits = TerminalTraits(descriptor: STDOUT_FILENO, color: plain ? .never : .auto)
     if plain { traits.unicode = false }
     return traits
   }

@@ -96,7 +96,7 @@ struct ImportCommand: ParsableCommand {
       options.maxBad = strict ? 0 : maxBad
       let store = try Store.open(database, for: .writing)
       let interruption = Interruption()
-      let progress = ProgressLine(traits: .standardError(), quiet: quiet)
+      let progress = ProgressLine(traits: .standardError, quiet: quiet)
       let importer = Importer(
         store: store, options: options, onProgress: { progress.update($0) },
         onWait: { Talk.say("another import (process \($0)) is writing \(database); waiting for it") },

@@ -1,6 +1,7 @@
 import Foundation
 import Replay
 import RolloutStore
+import Rollouts
 
 /// The closing summary of an import.
 struct ImportSummary {
@@ -39,7 +40,7 @@ struct ImportSummary {
   }
 
   private var table: String {
-    let traits = TerminalTraits.standardOutput()
+    let traits = TerminalTraits.standardOutput
     let number = { (title: String) in TextTable.Column(title: title, isNumeric: true) }
     var rows = TextTable(columns: [
       TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records"), number("trajectories"),

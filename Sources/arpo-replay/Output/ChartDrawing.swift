@@ -27,10 +27,9 @@ struct ChartDrawing {
   /// The chart.
   var text: String {
     let values = lines.joined().compactMap { $0 }
-    guard let low = (values + values.prefix(1).compactMap { _ in reference?.value }).min(), let high = values.max() else {
-      return "(no value to draw)\n"
-    }
-    let scale = ChartScale(from: low, to: max(high, reference?.value ?? high))
+    guard let low = values.min(), let high = values.max() else { return "(no value to draw)\n" }
+    let level = reference?.value
+    let scale = ChartScale(from: min(low, level ?? low), to: max(high, level ?? high))
     let ticks = tickLabels(scale)
     let margin = ticks.values.map(displayWidth).max() ?? 0
     // Names stand at the ends of the lines where there is room, else below the chart.
@@ -41,13 +40,13 @@ struct ChartDrawing {
     var canvas = ChartCanvas(columns: columns, rows: rows, lines: lines.count, unicode: traits.unicode)
     for line in lines.indices { draw(line, on: &canvas, scale) }
     let ends = namesWidth > 0 ? labelRows(scale) : [:]
-    let level = reference.map { row(scale, $0.value) }
+    let levelRow = level.map { row(scale, $0) }
 
     var out = chart.yLabel.isEmpty ? "" : chart.yLabel + "\n"
     for row in 0..<rows {
       let tick = ticks[row]
       out += padded(tick ?? "", to: margin, right: true) + " " + axis(hasTick: tick != nil)
-      var end = body(canvas, row, isLevel: row == level)
+      var end = body(canvas, row, isLevel: row == levelRow)
       if let label = ends[row] {
         end.add(" ", .plain)
         end.add(names[label], labels[label].style)

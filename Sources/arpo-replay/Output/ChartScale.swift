@@ -22,9 +22,9 @@ struct ChartScale: Sendable, Equatable {
       let margin = middle == 0 ? 1 : abs(middle) / 10
       (low, high) = (middle - margin, middle + margin)
     }
-    var best = Self.tickSteps(low, high).first ?? (high - low)
-    for step in Self.tickSteps(low, high) where abs(Self.count(low, high, step) - 5) < abs(Self.count(low, high, best) - 5) {
-      best = step
+    var best = high - low
+    for step in Self.tickSteps(low, high) {
+      if abs(Self.count(low, high, step) - 5) < abs(Self.count(low, high, best) - 5) { best = step }
     }
     let first = (low / best).rounded(.down)
     ticks = (0..<Self.count(low, high, best)).map { (first + Double($0)) * best }
