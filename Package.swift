@@ -86,7 +86,7 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "ReplayTests", dependencies: ["Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
+      name: "ReplayTests", dependencies: ["Replay", "Rollouts", "CKernels", "TestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

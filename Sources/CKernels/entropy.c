@@ -29,8 +29,8 @@ INLINE double raised(double x) { return x >= -707.0 ? x : -707.0; }
 
 // e^x for x >= -707: 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r). q has degree 9 and
 // interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes: relative error of e^r 1.3e-17. Adding 1.5 * 2^52 rounds to an
-// integer, which then stands in the low bits and is shifted into the exponent. Horner's scheme, as the loops have enough
-// elements in flight to hide its latency.
+// integer, which then stands in the low bits and is shifted into the exponent. Horner's scheme, as the loops have
+// enough elements in flight to hide its latency.
 INLINE double exp_normal(double x) {
   double shifted = x * 0x1.71547652b82fep+0 + 0x1.8p52;
   double n = shifted - 0x1.8p52;
@@ -84,7 +84,7 @@ CLONES void arpo_log(const double *x, size_t count, double *out) {
   for (size_t i = 0; i < count; i++) out[i] = log1e(x[i]);
 }
 
-// The special cases are choices between results that are computed anyway; those of a case that does not hold may be NaN.
+// The special cases are choices between results that are all computed; one whose case does not hold may be NaN.
 CLONES void arpo_entropy_bounds(const double *restrict s, const double *restrict z, const double *restrict lowest,
                                 const int32_t *restrict listed, size_t count, double vocabulary,
                                 double *restrict lower, double *restrict upper) {
@@ -106,7 +106,7 @@ CLONES void arpo_entropy_bounds(const double *restrict s, const double *restrict
     int full = (r == 0.0) | (m <= 0.0);
     int none = listed[i] == 0;
     lower[i] = none ? NAN : full ? s[i] : low;
-    upper[i] = none | (vocabulary == INFINITY) ? NAN : full ? s[i] : even;
+    upper[i] = (none | (vocabulary == INFINITY)) ? NAN : full ? s[i] : even;
   }
 }
 
@@ -124,9 +124,9 @@ enum { CHUNK = 512 };
 // first lanes, so the order of additions does not depend on the machine. A template, as C has none: REAL is the type of
 // the logprobs, V its vector of four, I the vector of as many integers of its size.
 #define DEFINE_SUMS(REAL, WORD, name, add_token, weigh)                                                                \
-  typedef REAL name##_v4 __attribute__((ext_vector_type(4)));                                               \
-  typedef WORD name##_i4 __attribute__((ext_vector_type(4)));                                               \
-  typedef int32_t name##_id4 __attribute__((ext_vector_type(4)));                                                         \
+  typedef REAL name##_v4 __attribute__((ext_vector_type(4)));                                                          \
+  typedef WORD name##_i4 __attribute__((ext_vector_type(4)));                                                          \
+  typedef int32_t name##_id4 __attribute__((ext_vector_type(4)));                                                      \
                                                                                                                        \
   INLINE void add_token(const REAL *l, const int32_t *ids, const double *p, const double *t, int32_t count,            \
                         int32_t sampled, double *s, double *z, double *lowest, uint8_t *flags) {                       \

@@ -45,6 +45,87 @@ void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *word
   }
 }
 
+void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram[256]) {
+  // Four tables, so that equal neighbours do not wait for each other.
+  uint32_t t[4][256];
+  memset(t, 0, sizeof t);
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    t[0][plane[i]]++;
+    t[1][plane[i + 1]]++;
+    t[2][plane[i + 2]]++;
+    t[3][plane[i + 3]]++;
+  }
+  for (; i < count; i++) t[0][plane[i]]++;
+  for (int b = 0; b < 256; b++) histogram[b] = t[0][b] + t[1][b] + t[2][b] + t[3][b];
+}
+
+void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t *out) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    out[i / 4] = (uint8_t)(plane[i] | plane[i + 1] << 2 | plane[i + 2] << 4 | plane[i + 3] << 6);
+  if (i < count) {
+    uint8_t last = 0;
+    for (size_t j = i; j < count; j++) last |= (uint8_t)(plane[j] << (2 * (j - i)));
+    out[i / 4] = last;
+  }
+}
+
+void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t *plane) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    uint8_t b = packed[i / 4];
+    plane[i] = b & 3;
+    plane[i + 1] = b >> 2 & 3;
+    plane[i + 2] = b >> 4 & 3;
+    plane[i + 3] = b >> 6;
+  }
+  for (size_t j = i; j < count; j++) plane[j] = packed[i / 4] >> (2 * (j - i)) & 3;
+}
+
+size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t *out, uint8_t *escapes) {
+  size_t n = 0;
+  for (size_t i = 0; i < count; i += 2) {
+    uint8_t a = plane[i], b = i + 1 < count ? plane[i + 1] : 0;
+    escapes[n] = a;
+    n += a >= 15;
+    escapes[n] = b;
+    n += b >= 15;
+    out[i / 2] = (uint8_t)((a < 15 ? a : 15) | (b < 15 ? b : 15) << 4);
+  }
+  return n;
+}
+
+size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, const uint8_t *escapes, size_t available, uint8_t *plane) {
+  size_t n = 0;
+  for (size_t i = 0; i + 1 < count; i += 2) {
+    plane[i] = packed[i / 2] & 15;
+    plane[i + 1] = packed[i / 2] >> 4;
+  }
+  if (count & 1) plane[count - 1] = packed[count / 2] & 15;
+  for (size_t i = 0; i < count; i++) {
+    if (__builtin_expect(plane[i] == 15, 0)) {
+      if (n == available) return SIZE_MAX;
+      plane[i] = escapes[n++];
+    }
+  }
+  return n;
+}
+
+void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows) {
+  for (size_t r = 0; r < rows; r++) {
+    for (int32_t i = counts[r] - 1; i > 0; i--) values[i] = (uint16_t)(values[i] - values[i - 1]);
+    values += counts[r];
+  }
+}
+
+void arpo_undelta16(uint16_t *values, const int32_t *counts, size_t rows) {
+  for (size_t r = 0; r < rows; r++) {
+    for (int32_t i = 1; i < counts[r]; i++) values[i] = (uint16_t)(values[i] + values[i - 1]);
+    values += counts[r];
+  }
+}
+
 // One row. Not contracted to a fused multiply-add: the product is exact, so both give the same bits.
 static inline int row_encode(const float *restrict lp, int32_t k, float best, float step, float inverse,
                              uint16_t *restrict q) {

@@ -5,25 +5,38 @@ public import Rollouts
 /// Columns hold only the tokens that the trajectory stores itself: those from `declaredBranch` on if it has a declared
 /// parent, else all of them. The path (all response tokens) is the parent's path up to the branch, then the own tokens.
 public struct ReplayTrajectory: Sendable {
+  /// The trajectory's id, unique within its run and step.
   public var id: String
   /// Position of the declared parent in the group's `trajectories`.
   public var declaredParent: Int?
+  /// First index that the trajectory owns; 0 without a declared parent.
   public var declaredBranch: Int
+  /// Position in the group as the log numbers it.
   public var rolloutIndex: Int?
+  /// The leaf's reward; `nil` = unscored.
   public var reward: Double?
+  /// How many identical leaves the record stands for, at least 1.
   public var multiplicity: Int
+  /// Training step.
   public var step: Int?
+  /// Data set or task family the prompt comes from.
   public var dataSource: String?
+  /// Version of the weights that sampled the trajectory.
   public var policyVersion: Int?
+  /// Why generation ended, as logged.
   public var finishReason: String?
+  /// What the log holds of the trajectory.
   public var evidence: Evidence
   /// `exact`, `topk`, …: how the logged entropies were made.
   public var entropyKind: String?
   /// Own segments, indices absolute.
   public var segments: [Segment]
-  /// Own tokens. In a text-only trajectory `nil`: the unit is the segment.
+  /// Own tokens.
+  ///
+  /// In a text-only trajectory `nil`: the unit is the segment.
   public var columns: TokenColumns?
 
+  /// A trajectory of these parts.
   public init(
     id: String, declaredParent: Int?, declaredBranch: Int, rolloutIndex: Int?, reward: Double?, multiplicity: Int,
     step: Int?, dataSource: String?, policyVersion: Int?, finishReason: String?, evidence: Evidence,
@@ -47,13 +60,20 @@ public struct ReplayTrajectory: Sendable {
 }
 
 /// A prompt group read from the store: its trajectories in canonical order (`rollout_index`, missing last, then id by
-/// bytes). A parent may stand behind its children.
+/// bytes).
+///
+/// A parent may stand behind its children.
 public struct ReplayGroup: Sendable {
+  /// The run that the group belongs to.
   public var run: ReplayRun
+  /// The group's id, unique within its run and step.
   public var id: String
+  /// Training step.
   public var step: Int?
+  /// In canonical order.
   public var trajectories: [ReplayTrajectory]
 
+  /// A group of these trajectories.
   public init(run: ReplayRun, id: String, step: Int?, trajectories: [ReplayTrajectory]) {
     self.run = run
     self.id = id
@@ -64,14 +84,18 @@ public struct ReplayGroup: Sendable {
 
 /// What the analyses need to know about a run.
 public struct ReplayRun: Sendable, Equatable {
+  /// The run's id.
   public var id: String
+  /// The trainer's algorithm, as logged.
   public var algorithm: String?
   /// Number of ids the policy could have sampled; unknown in many logs.
   public var vocabSize: Int?
   /// Temperature of the logged logprobs: 1 for raw ones, the sampling temperature for processed ones, 1 if unknown.
   public var logprobTemperature: Double
+  /// Parameters of ARPO's branching rule.
   public var branching: BranchingSettings
 
+  /// A run of these properties.
   public init(
     id: String, algorithm: String?, vocabSize: Int?, logprobTemperature: Double, branching: BranchingSettings
   ) {
@@ -93,8 +117,11 @@ public struct BranchingSettings: Sendable, Equatable {
   public var windowTokens = 20
   /// Candidates per position that enter the code's entropy value.
   public var topK = 10
+  /// The paper's alpha.
   public var alpha = 0.5
+  /// The paper's tau: it branches above.
   public var tau = 0.5
 
+  /// The defaults of ARPO's scripts.
   public init() {}
 }

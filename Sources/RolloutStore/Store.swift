@@ -50,7 +50,7 @@ public final class Store: Sendable {
         if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
         try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
-        try db.execute(sql: "PRAGMA wal_autocheckpoint = 512; PRAGMA cache_size = -16000")
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8000")
       }
       try db.execute(sql: "PRAGMA temp_store = MEMORY")
     }

@@ -28,7 +28,8 @@ extension GoldenLog {
     settings.tau = branching["tau"] as? Double ?? settings.tau
     let replayRun = ReplayRun(
       id: run.runID, algorithm: run.algorithm, vocabSize: run.vocabSize, logprobTemperature: 1, branching: settings)
-    return Dictionary(grouping: trajectories, by: \.groupID).sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    let members = Dictionary(grouping: trajectories, by: \.groupID)
+    return members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
       .map { id, members in
         let sorted = members.sorted { a, b in
           let x = a.rolloutIndex ?? Int.max

@@ -9,7 +9,9 @@ struct Stretch {
   var text: String?
 
   static func think(_ tokens: [Int32]) -> Stretch { Stretch(kind: .reasoning, tokens: tokens) }
-  static func call(_ tokens: [Int32], _ tool: String) -> Stretch { Stretch(kind: .toolCall, tokens: tokens, tool: tool) }
+  static func call(_ tokens: [Int32], _ tool: String) -> Stretch {
+    Stretch(kind: .toolCall, tokens: tokens, tool: tool)
+  }
   static func result(_ tokens: [Int32], _ tool: String?, text: String? = nil) -> Stretch {
     Stretch(kind: .toolResult, tokens: tokens, tool: tool, text: text)
   }

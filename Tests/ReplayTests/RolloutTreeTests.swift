@@ -4,7 +4,9 @@ import Testing
 import TestSupport
 
 @Suite struct RolloutTreeTests {
-  /// root:  think 0..<3, call 3..<5, result 5..<8, think 8..<10; child: from 7... on.
+  /// root:  think 0..<3, call 3..<5, result 5..<8, think 8..<10; child: from 7...
+  ///
+  /// on.
   private var root: ReplayTrajectory {
     madeTrajectory(
       "root", [.think([1, 2, 3]), .call([4, 5], "search"), .result([6, 7, 8], "search"), .think([9, 10])])

@@ -44,7 +44,7 @@ private struct Definition {
   }
 }
 
-private func isClose(_ a: Double, _ b: Double?) -> Bool {
+private func agrees(_ a: Double, _ b: Double?) -> Bool {
   guard let b else { return a.isNaN }
   return abs(a - b) <= 1e-9 * max(1, abs(b))
 }
@@ -83,12 +83,12 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
       estimators: Set(Estimator.allCases))
     for (i, row) in rows.enumerated() {
       let isListed = !row.ids.isEmpty
-      #expect(isClose(got[.topk]?[i] ?? 0, isListed ? row.topk : nil))
-      #expect(isClose(got[.topkRenormalized]?[i] ?? 0, isListed ? row.renormalized : nil))
-      #expect(isClose(got[.lower]?[i] ?? 0, isListed ? row.bounds.0 : nil))
-      #expect(isClose(got[.upper]?[i] ?? 0, isListed ? row.bounds.1 : nil))
+      #expect(agrees(got[.topk]?[i] ?? 0, isListed ? row.topk : nil))
+      #expect(agrees(got[.topkRenormalized]?[i] ?? 0, isListed ? row.renormalized : nil))
+      #expect(agrees(got[.lower]?[i] ?? 0, isListed ? row.bounds.0 : nil))
+      #expect(agrees(got[.upper]?[i] ?? 0, isListed ? row.bounds.1 : nil))
       let candidate = row.ids.firstIndex(of: row.sampled).map { row.logprobs[$0] }
-      #expect(isClose(got[.sampledNLL]?[i] ?? 0, (row.sampledLogprob ?? candidate).map { -$0 }))
+      #expect(agrees(got[.sampledNLL]?[i] ?? 0, (row.sampledLogprob ?? candidate).map { -$0 }))
     }
   }
 
@@ -123,7 +123,7 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
     let row = Definition(ids: [1, 2], logprobs: [-800, -800], sampled: 1, sampledLogprob: nil, vocabSize: nil)
     let got = TokenEntropy(
       of: columns([row], asFloats: true), entropyKind: nil, vocabSize: nil, estimators: [.topk, .topkRenormalized])
-    #expect(isClose(got[.topkRenormalized]?[0] ?? 0, log(2)))
+    #expect(agrees(got[.topkRenormalized]?[0] ?? 0, log(2)))
     #expect(got[.topk]?[0] ?? 1 < 1e-290)
   }
 
@@ -138,10 +138,10 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
     let got = TokenEntropy(
       of: columns([infinite, missing], asFloats: false), entropyKind: nil, vocabSize: nil,
       estimators: Set(Estimator.allCases))
-    #expect(isClose(got[.topk]?[0] ?? 0, 0.5 * log(2) + 0.25 * log(4)))
-    #expect(isClose(got[.topk]?[1] ?? 0, known.topk))
-    #expect(isClose(got[.topkRenormalized]?[1] ?? 0, known.renormalized))
-    #expect(isClose(got[.lower]?[1] ?? 0, known.bounds.0))
+    #expect(agrees(got[.topk]?[0] ?? 0, 0.5 * log(2) + 0.25 * log(4)))
+    #expect(agrees(got[.topk]?[1] ?? 0, known.topk))
+    #expect(agrees(got[.topkRenormalized]?[1] ?? 0, known.renormalized))
+    #expect(agrees(got[.lower]?[1] ?? 0, known.bounds.0))
     let none = TokenEntropy(
       of: columns([Definition(ids: [1], logprobs: [.nan], sampled: 1, sampledLogprob: nil)], asFloats: false),
       entropyKind: nil, vocabSize: nil, estimators: [.topk, .sampledNLL])
@@ -154,16 +154,17 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
     let raw = (0..<5003).map { _ in Double.random(in: -9..<0, using: &random) }
     let z = raw.reduce(0) { $0 + exp($1) }
     let lps = raw.map { $0 - log(z) }
-    let wide = Definition(ids: lps.indices.map(Int32.init), logprobs: lps, sampled: 77, sampledLogprob: nil, vocabSize: 5003)
+    let wide = Definition(
+      ids: lps.indices.map(Int32.init), logprobs: lps, sampled: 77, sampledLogprob: nil, vocabSize: 5003)
     let short = Definition(ids: [1, 2], logprobs: [-1, -2], sampled: 1, sampledLogprob: nil, vocabSize: 5003)
     let got = TokenEntropy(
       of: columns([short, wide, short], asFloats: false), entropyKind: nil, vocabSize: 5003,
       estimators: [.topk, .lower, .upper, .sampledNLL])
     for (i, row) in [short, wide, short].enumerated() {
-      #expect(isClose(got[.topk]?[i] ?? 0, row.topk))
-      #expect(isClose(got[.lower]?[i] ?? 0, row.bounds.0) && isClose(got[.upper]?[i] ?? 0, row.bounds.1))
+      #expect(agrees(got[.topk]?[i] ?? 0, row.topk))
+      #expect(agrees(got[.lower]?[i] ?? 0, row.bounds.0) && agrees(got[.upper]?[i] ?? 0, row.bounds.1))
     }
-    #expect(isClose(got[.sampledNLL]?[1] ?? 0, -lps[77]))
+    #expect(agrees(got[.sampledNLL]?[1] ?? 0, -lps[77]))
   }
 
   @Test func sameTemperatureIsTheIdentity() {
@@ -175,6 +176,6 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
     let same = TokenEntropy(
       of: columns, entropyKind: nil, vocabSize: 100, estimators: names,
       temperature: TemperatureChange(from: 0.7, to: 0.7))
-    for name in names { #expect(isClose(same[name]?[0] ?? 0, plain[name]?[0])) }
+    for name in names { #expect(agrees(same[name]?[0] ?? 0, plain[name]?[0])) }
   }
 }

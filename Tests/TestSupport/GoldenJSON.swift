@@ -8,7 +8,9 @@ public enum GoldenJSON {
   }
 
   /// Where two values differ, at most a few places: numbers by more than `tolerance` max(1, |expected|), anything else
-  /// at all. The order of keys does not matter.
+  /// at all.
+  ///
+  /// The order of keys does not matter.
   public static func differences(_ got: Any, _ expected: Any, tolerance: Double, at path: String = "") -> [String] {
     switch (got, expected) {
     case (let a as [String: Any], let b as [String: Any]):
@@ -40,5 +42,8 @@ public enum GoldenJSON {
     return out
   }
 
-  private static func isBool(_ x: NSNumber) -> Bool { String(cString: x.objCType) == "c" || x is Bool && x.objCType.pointee == 66 }
+  private static func isBool(_ x: NSNumber) -> Bool {
+    // Foundation's booleans are of type "c" (or "B" on some systems); a number of JSON is never one byte wide.
+    ["c", "B"].contains(String(cString: x.objCType))
+  }
 }

@@ -1,14 +1,19 @@
 public import Foundation
 public import Rollouts
 
-/// A native log of one run, read the simple and slow way: Foundation's JSON, no streaming, no checks. It exists so that
-/// analyses can be tested without the importer.
+/// A native log of one run, read the simple and slow way: Foundation's JSON, no streaming, no checks.
+///
+/// It exists so that analyses can be tested without the importer.
 public struct GoldenLog {
+  /// The run record.
   public var run = RunRecord(runID: "")
   /// The run record's `branching` object.
   public var branching: [String: Any] = [:]
+  /// Group records by id.
   public var groups: [String: GroupRecord] = [:]
-  /// In file order. Columns hold own tokens only: the parent's prefix, where a record repeats it, is cut off.
+  /// In file order.
+  ///
+  /// Columns hold own tokens only: the parent's prefix, where a record repeats it, is cut off.
   public var trajectories: [TrajectoryRecord] = []
 
   /// Reads a plain, gzip or zstd file.

@@ -1,7 +1,7 @@
 public import Rollouts
 
 /// Seeded native logs that use everything the format has, beside what a correct import makes of them.
-public struct SyntheticLog: Sendable {
+public struct SyntheticLog {
   /// How many digits the logged numbers have, which decides how they are stored.
   public enum Digits: Sendable, CaseIterable {
     /// Every number is exactly a float32.
@@ -43,6 +43,11 @@ public struct SyntheticLog: Sendable {
   public struct Candidate: Sendable, Equatable {
     public var id: Int32
     public var logprob: Double
+
+    public init(id: Int32, logprob: Double) {
+      self.id = id
+      self.logprob = logprob
+    }
   }
 
   /// One position of a response.
@@ -52,6 +57,16 @@ public struct SyntheticLog: Sendable {
     public var logprob: Double?
     public var entropy: Double?
     public var candidates: [Candidate] = []
+
+    public init(
+      id: Int32, isGenerated: Bool, logprob: Double? = nil, entropy: Double? = nil, candidates: [Candidate] = []
+    ) {
+      self.id = id
+      self.isGenerated = isGenerated
+      self.logprob = logprob
+      self.entropy = entropy
+      self.candidates = candidates
+    }
   }
 
   /// One trajectory with its whole path.

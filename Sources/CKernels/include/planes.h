@@ -7,6 +7,21 @@
 void arpo_planes_split(const void *words, size_t count, int width, uint8_t *planes);
 void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *words);
 
+// How often each byte occurs.
+void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram[256]);
+// Four values below 4 in a byte, the first in the low bits.
+void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t *out);
+void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t *plane);
+// Two values in a byte, the first in the low half; values of 15 and more are written as 15 and stand in `escapes`. Returns
+// how many there are.
+size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t *out, uint8_t *escapes);
+// Returns the number of escapes that were needed, which must not exceed `available`; SIZE_MAX if it would.
+size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, const uint8_t *escapes, size_t available, uint8_t *plane);
+
+// Differences of neighbours, and back: candidates come sorted, so their steps grow slowly.
+void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows);
+void arpo_undelta16(uint16_t *values, const int32_t *counts, size_t rows);
+
 // Log-probabilities of candidates as steps below the best of their row: lp = best - q * step in float32, which is
 // what a log-softmax over bf16 logits gives exactly. Returns the number of rows that this does not reproduce bit for bit and
 // marks them in `bad`; their steps are 0.

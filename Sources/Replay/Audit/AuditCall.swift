@@ -4,6 +4,7 @@ public struct WindowValue: Sendable, Equatable {
   public var count: Int
   /// Mean over them in nats; `nil` if there are none.
   public var mean: Double?
+  /// Largest value, nats.
   public var max: Double?
   /// Mean minus the trajectory's baseline.
   public var delta: Double?
@@ -19,13 +20,19 @@ public struct WindowValue: Sendable, Equatable {
 
 /// One tool result on one trajectory's path, and the entropy around it.
 public struct AuditCall: Sendable, Equatable {
+  /// The run's id.
   public var runID: String
+  /// The prompt group's id.
   public var groupID: String
+  /// The trajectory's training step.
   public var step: Int?
+  /// The trajectory on whose path the result lies.
   public var trajectoryID: String
   /// 0-based number of the result among those of the path.
   public var result: Int
+  /// "unknown" where the log names none.
   public var tool: String
+  /// Id that call and result share, as logged.
   public var toolCallID: String?
   /// Path index behind the result.
   public var position: Int
@@ -47,8 +54,11 @@ public struct AuditCall: Sendable, Equatable {
   public var paperDeltaV: Double?
   /// The same divided by ln V.
   public var paperDeltaLnV: Double?
+  /// The trajectory's reward; `nil` = unscored.
   public var reward: Double?
+  /// The trajectory's data source.
   public var dataSource: String?
+  /// Version of the weights that sampled the trajectory.
   public var policyVersion: Int?
   /// Labels of what the trajectory's log holds, as in ``Rollouts/Evidence``.
   public var evidence: String

@@ -10,6 +10,7 @@ public struct AuditOptions: Sendable {
   public var temperature: Double?
   /// Replicates behind every interval; 0 computes none.
   public var bootstrapReplicates = 1000
+  /// Seed of the bootstrap's weights.
   public var seed: UInt64 = 0
   /// Offsets of the curves, in generated tokens.
   public var curveLength = 64
@@ -18,6 +19,7 @@ public struct AuditOptions: Sendable {
   /// Doubles that each accumulator keeps in memory before it spills (of bytes of records eight times as many).
   public var valuesInMemory = 1 << 18
 
+  /// The defaults.
   public init() {}
 
   /// The change of temperature for a run, `nil` if there is none.

@@ -1,7 +1,9 @@
 import Rollouts
 
 extension EntropyAudit {
-  /// Computes what one group contributes. Pure: the same group gives the same numbers on any thread.
+  /// Computes what one group contributes.
+  ///
+  /// Pure: the same group gives the same numbers on any thread.
   ///
   /// - Throws: where the declared forks contradict each other.
   public static func analyse(_ group: ReplayGroup, options: AuditOptions) throws(RolloutTreeError) -> GroupAudit {

@@ -9,10 +9,12 @@ import Rollouts
 /// Groups are added in canonical order, so that sums do not depend on threads. Each run is a log of its own: its control
 /// blocks, estimator and rows are not mixed with another's.
 public struct EntropyAudit {
+  /// What is computed; groups are to be analysed with the same.
   public let options: AuditOptions
   private var runs: [RunAccumulator] = []
   private var runNumbers: [String: Int] = [:]
 
+  /// An audit without any group yet.
   public init(options: AuditOptions) {
     self.options = options
   }

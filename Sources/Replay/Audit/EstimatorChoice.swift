@@ -1,8 +1,10 @@
 /// A weaker estimator is taken if the stronger one covers less than this share of its tokens.
 private let sufficientCoverage = 0.9
 
-/// Chooses a run's estimator: the one asked for; else the strongest of exact, topk and sampled-nll that has a value for at
-/// least nine tenths of the generated tokens that the best covered one has. `nil` if none has any.
+/// Chooses a run's estimator: the one asked for; else the strongest of exact, topk and sampled-nll that has a value for
+/// at least nine tenths of the generated tokens that the best covered one has.
+///
+/// `nil` if none has any.
 ///
 /// - Returns: its number among those computed, and the choice as reported.
 func chooseEstimator(_ run: RunAccumulator) -> (number: Int, reported: EstimatorChoice)? {
@@ -20,8 +22,8 @@ func chooseEstimator(_ run: RunAccumulator) -> (number: Int, reported: Estimator
     reason += ", and no estimator is stronger"
   } else {
     let stronger = coverage[..<number].map {
-      $0.tokens == 0
-        ? "\($0.estimator.rawValue) has none" : "\($0.estimator.rawValue) only for \(percent($0.tokens, of: run.generated))"
+      let name = $0.estimator.rawValue
+      return $0.tokens == 0 ? "\(name) has none" : "\(name) only for \(percent($0.tokens, of: run.generated))"
     }
     reason += "; " + stronger.joined(separator: ", ")
   }

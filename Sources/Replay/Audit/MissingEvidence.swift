@@ -31,7 +31,8 @@ func missingEvidence(_ run: RunAccumulator, _ choice: EstimatorChoice?, _ option
   if options.rescaling(of: run.run) != nil, choice == nil {
     add(
       "candidates to rescale", run.budget.trajectories,
-      "no entropy at another temperature: it needs top-k logprobs", "log top-k logprobs, or audit without a temperature")
+      "no entropy at another temperature: it needs top-k logprobs",
+      "log top-k logprobs, or audit without a temperature")
   }
   return out
 }

@@ -38,8 +38,10 @@ private let rise = "entropy rises in the first 10-50 tokens after a tool result"
 private let searchAbovePython = "entropy after search results is higher than after python results"
 private let aboveInitial = "entropy after a tool result exceeds the trajectory's initial entropy"
 
-/// The three pilot observations of the ARPO paper (section 1, figure 2), held against a run. A claim is supported if the
-/// 95 % interval of its difference lies above 0, not supported if it lies at or below 0, and else cannot be told.
+/// The three pilot observations of the ARPO paper (section 1, figure 2), held against a run.
+///
+/// A claim is supported if the 95 % interval of its difference lies above 0, not supported if it lies at or below 0,
+/// and else cannot be told.
 func pilotFindings(_ inputs: FindingInputs) -> [PilotFinding] {
   guard !inputs.windows.isEmpty else { return undecidedFindings(reason: "no window was asked for") }
   return [riseFinding(inputs), toolFinding(inputs), initialFinding(inputs)]

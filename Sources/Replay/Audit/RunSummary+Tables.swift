@@ -2,8 +2,9 @@
 private let rowsPerPass = 64
 
 extension RunSummary {
-  /// Fills in what needs the calls of the whole run: rows, intervals, findings. Intervals are computed for some rows at a
-  /// time, so that memory stays bounded.
+  /// Fills in what needs the calls of the whole run: rows, intervals, findings.
+  ///
+  /// Intervals are computed for some rows at a time, so that memory stays bounded.
   func summarise(_ e: Int, _ control: [ControlStatistics], into out: inout RunAudit) throws {
     let sums = try accumulator.sums(e, control: control)
     out.baselineTrajectories = sums.baseline.count

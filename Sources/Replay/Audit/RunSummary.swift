@@ -67,8 +67,9 @@ struct RunSummary {
             : zip(call.windows[e], control).map { WindowValue($0, baseline: baseline, control: $1) }
           try eachCall(
             AuditCall(
-              runID: run, groupID: group.id, step: t.step, trajectoryID: t.id, result: call.result, tool: call.tool,
-              toolCallID: call.toolCallID, position: call.position, owned: call.isOwned, start: call.start,
+              runID: run, groupID: group.id, step: t.step ?? group.step, trajectoryID: t.id, result: call.result,
+              tool: call.tool, toolCallID: call.toolCallID, position: call.position, owned: call.isOwned,
+              start: call.start,
               windows: windows, baseline: baseline, arpoLagged: call.arpoLagged,
               arpoPostResult: call.arpoPostResult, arpoBaseline: call.arpoBaseline, paperDeltaV: call.paperDeltaV,
               paperDeltaLnV: call.paperDeltaLnV, reward: t.reward, dataSource: t.dataSource,

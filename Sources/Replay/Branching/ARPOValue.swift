@@ -3,6 +3,7 @@ import Rollouts
 
 /// ARPO's entropy value of one owned generation segment.
 public struct ARPOSegment: Sendable, Equatable {
+  /// Path indices, the owned part of the segment.
   public var range: Range<Int>
   /// Positions that had candidates, of the first `windowTokens` of the segment.
   public var positions: Int

@@ -8,19 +8,25 @@ public struct BranchReplay: Sendable, Equatable {
 
 /// One decision point: an owned tool result that no other follows before the next generated token.
 public struct BranchEvent: Sendable, Equatable {
+  /// Position of the trajectory in the group.
   public var trajectory: Int
   /// Number of the result on the path.
   public var result: Int
+  /// Name of the tool; "unknown" where the log names none.
   public var tool: String
   /// Index behind the result.
   public var at: Int
-  /// The code's H of the trajectory's first owned segment. A fork has its own, so its first decision has dH = 0.
+  /// The code's H of the trajectory's first owned segment.
+  ///
+  /// A fork has its own, so its first decision has dH = 0.
   public var codeBaseline: Double?
   /// On the segment before the result: what the code used.
   public var codeLagged: CodeDecision
   /// On the segment after the result: what the paper says.
   public var codePostResult: CodeDecision
+  /// The paper's rule on the segment before the result.
   public var paperLagged: PaperDecision
+  /// The paper's rule on the segment after the result.
   public var paperPostResult: PaperDecision
 }
 
@@ -46,6 +52,7 @@ public struct PaperDecision: Sendable, Equatable {
 
 /// The paper's dH under one normaliser.
 public struct PaperChange: Sendable, Equatable {
+  /// Sum of H_now - H_initial, divided by the normaliser.
   public var deltaH: Double?
   /// alpha + beta dH, not clipped.
   public var probability: Double?
@@ -132,13 +139,16 @@ public struct ForkSummary: Sendable, Equatable {
   public var atStart = 0
   /// Forks at the end of a tool result of the parent.
   public var afterToolResult = 0
+  /// Forks at any other index.
   public var elsewhere = 0
+  /// Decision points.
   public var decisions = 0
   /// Sum of the code's P on the segment before; `nil` if no decision has one.
   public var expectedLagged: Double?
   /// Sum of the code's P on the segment after.
   public var expectedPostResult: Double?
 
+  /// Sums up one group.
   public init(_ tree: RolloutTree, _ replay: BranchReplay) {
     for path in tree.paths {
       guard let parent = path.parent else { continue }

@@ -92,6 +92,7 @@ public indirect enum DocumentValue: Sendable {
 }
 
 extension DocumentValue: Equatable {
+  /// Equality that includes the order of keys.
   public static func == (a: DocumentValue, b: DocumentValue) -> Bool {
     switch (a, b) {
     case (.null, .null): true

@@ -10,7 +10,9 @@ import Rollouts
 #endif
 
 /// What the listed tokens of each position add up to: its candidates, and the sampled token if it is not among them and
-/// its logprob is known. A candidate without a number is not listed.
+/// its logprob is known.
+///
+/// A candidate without a number is not listed.
 ///
 /// With a scale a, p stands for exp(a ln p): the weights of another temperature, not normalised.
 struct CandidateSums {

@@ -20,8 +20,9 @@ struct WindowCell: Sendable, Equatable {
 }
 
 extension PathValues {
-  /// Initial entropy: mean over the first `count` tokens of the path's first generation segment. It never reaches past a
-  /// tool result; tokens without a value are left out.
+  /// Initial entropy: mean over the first `count` tokens of the path's first generation segment.
+  ///
+  /// It never reaches past a tool result; tokens without a value are left out.
   func baseline(_ t: Int, tokens count: Int) -> Double? {
     guard let first = paths[t].generation.first else { return nil }
     return statistics(t, first.prefix(count)).mean

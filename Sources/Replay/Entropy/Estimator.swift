@@ -1,4 +1,6 @@
-/// How a token's entropy is had from what a log holds. All values are in nats, over generated tokens only.
+/// How a token's entropy is had from what a log holds.
+///
+/// All values are in nats, over generated tokens only.
 public enum Estimator: String, Sendable, Hashable, CaseIterable {
   /// The trainer's own value over the full vocabulary, logged with `entropy_kind` "exact".
   case exact
@@ -36,9 +38,12 @@ public enum Estimator: String, Sendable, Hashable, CaseIterable {
 
 /// A change of sampling temperature: logprobs logged at `from`, wanted at `to`.
 public struct TemperatureChange: Sendable, Hashable {
+  /// Temperature of the logged logprobs, above 0.
   public var from: Double
+  /// Temperature wanted, above 0.
   public var to: Double
 
+  /// A change between two temperatures.
   public init(from: Double, to: Double) {
     self.from = from
     self.to = to

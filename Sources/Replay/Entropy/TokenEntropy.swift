@@ -136,7 +136,8 @@ private func values(of sums: [Double], where listed: [Int32]) -> [Double] {
 private func sampledLogprobs(_ columns: TokenColumns, logged: [Double]) -> [Double] {
   let mask = columns.lossMask
   var out = logged.isEmpty ? [Double](repeating: .nan, count: columns.count) : masked(logged, mask)
-  guard let top = columns.topLogprobs, out.indices.contains(where: { mask[$0] != 0 && out[$0].isNaN }) else { return out }
+  let isMissing = out.indices.contains { mask[$0] != 0 && out[$0].isNaN }
+  guard isMissing, let top = columns.topLogprobs else { return out }
   var offset = 0
   for i in out.indices {
     let candidates = offset..<(offset + Int(top.counts[i]))

@@ -13,7 +13,9 @@ struct CounterHash: Sendable {
   /// The number for a counter.
   func value(_ counter: UInt64) -> UInt64 { Self.mix(state &+ (counter &+ 1) &* 0x9E37_79B9_7F4A_7C15) }
 
-  /// A bijection whose every output bit depends on every input bit (splitmix64's finaliser, Steele et al. 2014).
+  /// A bijection whose every output bit depends on every input bit (splitmix64's finaliser, Steele et al.
+  ///
+  /// 2014).
   private static func mix(_ x: UInt64) -> UInt64 {
     var x = x
     x = (x ^ x >> 30) &* 0xBF58_476D_1CE4_E5B9

@@ -6,7 +6,9 @@ public struct GroupStatistics: Sendable, Equatable {
   public var leaves: Int
   /// Sum of multiplicities of the trajectories that have a reward.
   public var scored: Int
+  /// Step of the first trajectory.
   public var step: Int?
+  /// Data source of the first trajectory.
   public var dataSource: String?
   /// `nil` without any reward, like all below.
   public var mean: Double?
@@ -14,7 +16,9 @@ public struct GroupStatistics: Sendable, Equatable {
   public var stdSample: Double?
   /// With divisor N.
   public var stdPopulation: Double?
+  /// Smallest reward.
   public var min: Double?
+  /// Largest reward.
   public var max: Double?
   /// Whether the rewards differ by rounding only; then both standard deviations are exactly 0.
   public var isEqual: Bool?

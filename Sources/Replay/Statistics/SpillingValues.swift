@@ -118,6 +118,7 @@ public enum SpillError: Error, Equatable, CustomStringConvertible {
   /// A system call failed with this `errno`.
   case system(call: String, code: Int32)
 
+  /// The failure as a sentence.
   public var description: String {
     switch self {
     case .truncated: "a temporary file is shorter than what was written to it"

@@ -21,6 +21,7 @@ public final class UnlinkedFile: SpillStorage {
 
   deinit { close(descriptor) }
 
+  /// Appends bytes at the end, all of them or throws.
   public func append(_ bytes: UnsafeRawBufferPointer) throws {
     var done = 0
     while done < bytes.count {
@@ -32,6 +33,7 @@ public final class UnlinkedFile: SpillStorage {
     }
   }
 
+  /// Reads from an offset; fewer bytes than asked for only at the end.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     while true {
       let n = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))

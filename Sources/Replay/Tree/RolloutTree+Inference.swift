@@ -13,8 +13,9 @@ extension RolloutTree {
   mutating func inferForks() {
     var index = PrefixIndex()
     for t in paths.indices {
-      let shared = index.insert(PrefixSequence(path: paths[t], trajectory: group.trajectories[t], interner: &index.texts))
-      guard let shared, shared.end > 0 else { continue }
+      let sequence = PrefixSequence(
+        path: paths[t], trajectory: group.trajectories[t], interner: &index.texts)
+      guard let shared = index.insert(sequence), shared.end > 0 else { continue }
       paths[t].parent = shared.owner
       paths[t].branch = shared.end
       paths[t].sharedResults = shared.results
@@ -42,7 +43,9 @@ private struct SegmentInterner {
 }
 
 /// What has to be equal for two paths to share a prefix: the token ids, with each empty segment's id standing between
-/// them (as a negative number, which no token id is). The path is stored by one trajectory, as no parent is declared.
+/// them (as a negative number, which no token id is).
+///
+/// The path is stored by one trajectory, as no parent is declared.
 private struct PrefixSequence {
   /// A place at which a tool result ends.
   struct End {
@@ -144,8 +147,10 @@ private struct PrefixIndex {
     return shared
   }
 
-  /// Whether a sequence begins with the items of a class. What lies before `previous`, a prefix already classed, need
-  /// not be compared again if the class's owner has that very prefix class too.
+  /// Whether a sequence begins with the items of a class.
+  ///
+  /// What lies before `previous`, a prefix already classed, need not be compared again if the class's owner has that
+  /// very prefix class too.
   private func isEqual(_ me: Int, _ other: Class, from previous: (length: Int, number: Int)?) -> Bool {
     var start = 0
     if let previous, other.owner < classesOf.count,

@@ -1,6 +1,8 @@
 import Rollouts
 
-/// Follows the declared parents of a group and lays out every path. Parents may stand behind their children.
+/// Follows the declared parents of a group and lays out every path.
+///
+/// Parents may stand behind their children.
 func resolvePaths(_ group: ReplayGroup) throws(RolloutTreeError) -> [RolloutPath] {
   var paths = [RolloutPath?](repeating: nil, count: group.trajectories.count)
   for t in group.trajectories.indices {
@@ -63,8 +65,9 @@ private func resolvePath(
     generation: cut(runs, at: results.filter { $0.start == $0.end }.map(\.start)), results: results, maskRuns: runs)
 }
 
-/// The path's segments: the parent's up to the branch, then the own ones. A segment that the fork cuts goes on in the
-/// child if the child's first own segment has the same kind and tool.
+/// The path's segments: the parent's up to the branch, then the own ones.
+///
+/// A segment that the fork cuts goes on in the child if the child's first own segment has the same kind and tool.
 ///
 /// The parent's empty segments at the branch itself are inherited unless the child stores an empty segment there.
 private func joinSegments(inherited: [PathSegment], own: [Segment], branch: Int, storedBy: Int) -> [PathSegment] {

@@ -1,7 +1,8 @@
 extension RolloutPath {
   /// The generation segment that a tool result is followed by: the first that starts at or behind the result's end and
-  /// before the next result. Of several results in a row only the last one has it; text inserted with loss_mask 0 may
-  /// lie between.
+  /// before the next result.
+  ///
+  /// Of several results in a row only the last one has it; text inserted with loss_mask 0 may lie between.
   public func window(after result: Int) -> Range<Int>? {
     let end = results[result].end
     let limit = result + 1 < results.count ? results[result + 1].start : Int.max
@@ -21,8 +22,9 @@ extension RolloutPath {
     return low > 0 ? generation[low - 1] : nil
   }
 
-  /// Generation segments clipped to owned tokens: one for each model call that the trajectory made itself. A fork inside
-  /// a segment makes the first one start at the branch.
+  /// Generation segments clipped to owned tokens: one for each model call that the trajectory made itself.
+  ///
+  /// A fork inside a segment makes the first one start at the branch.
   public var ownedSegments: [Range<Int>] {
     generation.filter { $0.upperBound > branch }.map { max($0.lowerBound, branch)..<$0.upperBound }
   }

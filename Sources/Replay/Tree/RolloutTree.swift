@@ -14,6 +14,7 @@ public import Rollouts
 /// Empty segments (`start == end`, text without tokens) stay on the path. An empty tool result ends the generation
 /// segment before it, so that a window exists after it.
 public struct RolloutTree: Sendable {
+  /// The group as it was given.
   public let group: ReplayGroup
   /// One for each of the group's trajectories, in the same order.
   public internal(set) var paths: [RolloutPath]
@@ -43,8 +44,10 @@ public struct RolloutTree: Sendable {
     }
   }
 
-  /// Marks the results that a trajectory made itself: those that end behind its branch. An empty result ends nowhere
-  /// behind anything, so it is its storing trajectory's own, unless the inferred shared prefix includes it.
+  /// Marks the results that a trajectory made itself: those that end behind its branch.
+  ///
+  /// An empty result ends nowhere behind anything, so it is its storing trajectory's own, unless the inferred shared
+  /// prefix includes it.
   private mutating func setOwnership(_ t: Int) {
     let branch = paths[t].branch
     let shared = paths[t].sharedResults
@@ -67,6 +70,7 @@ public struct RolloutPath: Sendable {
     case segment
   }
 
+  /// What the indices count.
   public var unit: Unit
   /// Declared parent, whose stored tokens the path starts with.
   public var storageParent: Int?
@@ -82,6 +86,7 @@ public struct RolloutPath: Sendable {
   public var length: Int
   /// Where the path's tokens are stored, in path order, empty pieces left out.
   public var pieces: [PathPiece]
+  /// The segments of the path, inherited ones first.
   public var segments: [PathSegment]
   /// Maximal runs of generated tokens (loss_mask 1), cut at empty tool results: one for each model call.
   public var generation: [Range<Int>]
@@ -96,15 +101,19 @@ public struct RolloutPath: Sendable {
   public var generatedCount: Int { generation.reduce(0) { $0 + $1.count } }
 
   /// Generated tokens that the trajectory owns.
-  public var ownedGeneratedCount: Int { generation.reduce(0) { $0 + max(0, $1.upperBound - max($1.lowerBound, branch)) } }
+  public var ownedGeneratedCount: Int {
+    generation.reduce(0) { $0 + max(0, $1.upperBound - max($1.lowerBound, branch)) }
+  }
 }
 
 /// A stretch of a path and the trajectory whose columns store it.
 public struct PathPiece: Sendable, Hashable {
+  /// Position of the trajectory in the group.
   public var owner: Int
   /// Path indices; the same index means the same token on every path through the owner.
   public var range: Range<Int>
 
+  /// A piece of these tokens.
   public init(owner: Int, range: Range<Int>) {
     self.owner = owner
     self.range = range
@@ -113,10 +122,15 @@ public struct PathPiece: Sendable, Hashable {
 
 /// A segment of a path, in path indices.
 public struct PathSegment: Sendable, Hashable {
+  /// What the segment is.
   public var kind: SegmentKind
+  /// First index.
   public var start: Int
+  /// Index behind the last.
   public var end: Int
+  /// Name of the tool; `nil` where the log names none.
   public var tool: String?
+  /// Id that a call and its result share, as logged.
   public var toolCallID: String?
   /// The trajectory that stores it; of a segment that goes on behind a fork, the one that stores its end.
   public var storedBy: Int
@@ -124,11 +138,15 @@ public struct PathSegment: Sendable, Hashable {
 
 /// A tool result on a path.
 public struct ToolResult: Sendable, Hashable {
+  /// First index.
   public var start: Int
+  /// Index behind the last; equal to `start` where the result's tokens are not in the log.
   public var end: Int
   /// "unknown" where the log names none.
   public var tool: String
+  /// Id that a call and its result share, as logged.
   public var toolCallID: String?
+  /// The trajectory that stores the result's segment.
   public var storedBy: Int
   /// Whether the path's trajectory made the call, so that each call of the tree is owned once.
   public var isOwned = false
@@ -145,6 +163,7 @@ public enum RolloutTreeError: Error, Equatable, CustomStringConvertible {
   /// One has tokens, the other only text: their indices count different things.
   case mixedUnits(group: String, trajectory: String)
 
+  /// The contradiction as a sentence.
   public var description: String {
     switch self {
     case .parentCycle(let group, let id):

@@ -100,6 +100,6 @@ final class BlockPool: Sendable {
   func give(_ block: RecordBlock, ordinary: Int) {
     guard block.capacity <= 2 * ordinary else { return }
     block.clear()
-    free.withLock { if $0.count < 8 { $0.append(block) } }
+    free.withLock { if $0.count < 4 { $0.append(block) } }
   }
 }

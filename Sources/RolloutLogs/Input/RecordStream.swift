@@ -39,7 +39,7 @@ public final class RecordStream {
   /// - Parameters:
   ///   - blockSize: bytes handed on at once.
   ///   - maxRecord: longest record in bytes; longer ones become failures, without being kept in memory.
-  public init(input: LogInput, blockSize: Int = 2 << 20, maxRecord: Int = 256 << 20) {
+  public init(input: LogInput, blockSize: Int = 1 << 20, maxRecord: Int = 256 << 20) {
     self.input = input
     self.blockSize = blockSize
     self.maxRecord = maxRecord
@@ -304,6 +304,7 @@ public final class RecordStream {
           isFinished = true
           break
         }
+        scanner = DocumentScanner(offset: open + 1)
         consume(open + 1)
         isInsideArray = true
         continue

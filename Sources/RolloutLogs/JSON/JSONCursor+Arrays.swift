@@ -17,6 +17,7 @@ extension JSONCursor {
     guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
     var p = at &+ 1
     let base = base
+    let raw = UnsafeRawPointer(base)
     // Never more than the record has room for, whatever it announces.
     out.reserveCapacity(out.count + Swift.min(expected, (end - p) / 2))
     while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
@@ -26,17 +27,14 @@ extension JSONCursor {
     }
     while true {
       while base[p] == 0x20 { p &+= 1 }
-      var x: UInt64 = 0
       let start = p
-      var digit = base[p] &- 0x30
-      while digit < 10 {
-        x = x &* 10 &+ UInt64(digit)
-        p &+= 1
-        digit = base[p] &- 0x30
-      }
-      // Ten digits cannot overflow a UInt64; anything longer, or with another first byte, is looked at slowly.
-      if p == start || p &- start > 10 || x > UInt64(Int32.max) || base[p] == UInt8(ascii: ".")
-        || base[p] | 0x20 == UInt8(ascii: "e")
+      // One to seven digits and what ends them, in one word; all else is looked at slowly.
+      let w = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: p, as: UInt64.self))
+      let digits = Self.leadingDigits(w)
+      var x = Self.number(of: digits, in: w)
+      p &+= digits
+      if digits == 0 || digits == 8 || (base[p] != UInt8(ascii: ",") && base[p] != UInt8(ascii: "]"))
+        || (base[start] == 0x30 && digits > 1)
       {
         move(to: start)
         let value = try integer("an element of \(what)")
@@ -127,34 +125,49 @@ extension JSONCursor {
             if base[p] == UInt8(ascii: ".") {
               p &+= 1
               let fraction = p
-              while true {
-                let w = raw.loadUnaligned(fromByteOffset: p, as: UInt64.self)
-                guard Self.isEightDigits(w) else { break }
+              var w = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: p, as: UInt64.self))
+              var n = Self.leadingDigits(w)
+              while n == 8 {
                 m = m &* 100_000_000 &+ Self.eightDigits(w)
                 p &+= 8
+                w = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: p, as: UInt64.self))
+                n = Self.leadingDigits(w)
               }
-              digit = base[p] &- 0x30
-              while digit < 10 {
-                m = m &* 10 &+ UInt64(digit)
-                p &+= 1
-                digit = base[p] &- 0x30
-              }
+              m = m &* UInt64(powers[n]) &+ Self.number(of: n, in: w)
+              p &+= n
               exponent = fraction &- p
               significant = significant &+ (p &- fraction)
               if p == fraction { significant = 99 }
               if leadingZero {
                 // Zeros before the first other digit say nothing.
-                var z = fraction
-                while base[z] == 0x30 { z &+= 1 }
-                significant = significant &- 1 &- (z &- fraction)
+                significant = first &+ 1 == fraction &- 1 ? significant &- 1 : 99
+                if base[fraction] == 0x30 {
+                  var z = fraction
+                  while base[z] == 0x30 { z &+= 1 }
+                  significant = significant &- (z &- fraction)
+                }
               }
             } else if leadingZero, significant > 1 {
               significant = 99
             }
+            if base[p] | 0x20 == UInt8(ascii: "e") {
+              // Python prints numbers below 1e-4 so, and likely tokens have them.
+              let sign = base[p &+ 1]
+              let q = sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") ? p &+ 2 : p &+ 1
+              let e = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: q, as: UInt64.self))
+              let n = Self.leadingDigits(e)
+              if n == 0 || n > 4 {
+                significant = 99
+              } else {
+                let power = Int(Self.number(of: n, in: e))
+                exponent = sign == UInt8(ascii: "-") ? exponent &- power : exponent &+ power
+                p = q &+ n
+              }
+            }
             var value = 0.0
-            if significant <= 19, base[p] | 0x20 != UInt8(ascii: "e") {
+            if significant <= 19 {
               digitsSeen = Swift.max(digitsSeen, significant)
-              if m < 1 << 53, exponent >= -22 {
+              if m < 1 << 53, exponent <= 0, exponent >= -22 {
                 value = Double(m) / powers[0 &- exponent]
               } else if let v = DecimalConversion.double(significand: m, exponent: exponent, table: table) {
                 value = v
@@ -172,6 +185,11 @@ extension JSONCursor {
                 failure = error
                 return
               }
+            }
+            if value.isInfinite {
+              move(to: start)
+              failure = fail("an element of \(what) is not finite", .notFinite)
+              return
             }
             let narrow = Float(value)
             exact = exact && Double(narrow) == value
@@ -216,18 +234,28 @@ extension JSONCursor {
     scan.missing += missing
   }
 
-  /// Eight ASCII digits in a little-endian word.
+  /// How many of a word's bytes, from the lowest, are ASCII digits.
   @inline(__always)
-  private static func isEightDigits(_ w: UInt64) -> Bool {
-    let w = UInt64(littleEndian: w)
-    return ((w & 0xF0F0_F0F0_F0F0_F0F0) | (((w &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) >> 4))
-      == 0x3333_3333_3333_3333
+  private static func leadingDigits(_ w: UInt64) -> Int {
+    // A byte is a digit if its upper half is 3 and stays 3 when 6 is added to it. Bytes above 0xF9 carry into the byte behind
+    // them, which does not matter: they are no digits themselves.
+    let wrong =
+      ((w & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030)
+      | (((w &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030)
+    return wrong.trailingZeroBitCount >> 3
+  }
+
+  /// The number that the first `n` bytes of a word spell, `n` below 8; 0 for none.
+  @inline(__always)
+  private static func number(of n: Int, in w: UInt64) -> UInt64 {
+    // Shifted up, the digits have zeros in front of them. Two shifts, since one by 64 is not defined for n = 0.
+    eightDigits((w &<< UInt64(truncatingIfNeeded: 56 &- 8 &* n)) &<< 8)
   }
 
   /// The number that eight ASCII digits spell, by three multiplications that join neighbours.
   @inline(__always)
   private static func eightDigits(_ w: UInt64) -> UInt64 {
-    var v = UInt64(littleEndian: w) & 0x0F0F_0F0F_0F0F_0F0F
+    var v = w & 0x0F0F_0F0F_0F0F_0F0F
     v = (v &* 2561) >> 8 & 0x00FF_00FF_00FF_00FF
     v = (v &* 6_553_601) >> 16 & 0x0000_FFFF_0000_FFFF
     return (v &* 42_949_672_960_001) >> 32

@@ -7,6 +7,9 @@
 //   0 bytes…                 the bytes themselves
 //   1 byte                   all bytes are this one
 //   2 length zstd-frame      compressed
+//   3 bytes…                 values below 4, four in a byte, the first in the low bits
+//   4 count bytes… escapes…  values below 15, two in a byte, the first in the low half; 15 stands for the next of the
+//                            escapes, of which there are `count`
 //
 // and the codings are
 //
@@ -15,11 +18,15 @@
 //   3 first value, number of runs, run lengths     a mask of 0 and 1
 //   4 precision, rows, counts, ids, reals          candidates: counts is 0 and one number for all rows, or 1 and
 //                                                  one a row; ids are 4 planes
-//     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes), number of rows
-//     that this does not reproduce, their numbers, and their values (4 planes).
+//     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes, each the
+//     difference from the candidate before it in its row), number of rows that this does not reproduce, their numbers,
+//     and their values (4 planes).
 //
 // Steps: logits were bf16 before the log-softmax, so the candidates of a row lie a few multiples of 2^-e below the best
 // one: lp = best - steps * 2^-e in float32, bit for bit, or the row is listed with its values.
+
+// Which coding a plane gets is decided by its histogram: compression is tried only where it can gain a fifth of the plane over the
+// simple codings, since it costs ten times their time, both ways.
 
 /// The first byte of a column's blob.
 enum ColumnCoding: UInt8 {

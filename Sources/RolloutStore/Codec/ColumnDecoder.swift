@@ -108,6 +108,9 @@ final class ColumnDecoder {
     steps.removeAll(keepingCapacity: true)
     try words(&reader, count: counts.count, into: &best)
     try words(&reader, count: flat, into: &steps)
+    counts.withUnsafeBufferPointer { counts in
+      steps.withUnsafeMutableBufferPointer { arpo_undelta16($0.baseAddress, counts.baseAddress, counts.count) }
+    }
     var values = [Float](unsafeUninitializedCapacity: flat) { buffer, count in
       best.withUnsafeBufferPointer { best in
         steps.withUnsafeBufferPointer { steps in
@@ -183,6 +186,14 @@ final class ColumnDecoder {
       let source = try reader.bytes(length)
       guard ZSTD_decompressDCtx(context, out.baseAddress, out.count, source, length) == out.count else {
         throw ColumnError("a compressed plane does not have \(out.count) bytes")
+      }
+    case 3: arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, out.baseAddress)
+    case 4:
+      let escapes = try reader.count(out.count)
+      let size = (out.count + 1) / 2
+      let bytes = try reader.bytes(size + escapes)
+      guard arpo_plane_unpack4(bytes, out.count, bytes + size, escapes, out.baseAddress) == escapes else {
+        throw ColumnError("the escapes of a packed plane do not add up")
       }
     case let tag: throw ColumnError("unknown plane \(tag)")
     }

@@ -1,5 +1,6 @@
 import CKernels
 import CZstd
+import Foundation
 import Rollouts
 
 /// Turns token columns into blobs (see ColumnCodec.swift). One thread uses one encoder.
@@ -102,43 +103,77 @@ final class ColumnEncoder {
   }
 
   private func append(plane: UnsafeBufferPointer<UInt8>) {
-    let first = plane[0]
-    if plane.allSatisfy({ $0 == first }) {
-      out.append(1)
-      out.append(first)
-      return
-    }
-    if plane.count >= 32, !looksRandom(plane) {
-      let bound = ZSTD_compressBound(plane.count)
-      if packed.count < bound { packed = [UInt8](repeating: 0, count: bound) }
-      let n = packed.withUnsafeMutableBytes {
-        ZSTD_compressCCtx(context, $0.baseAddress, $0.count, plane.baseAddress, plane.count, 1)
-      }
-      // Less than a few percent gained is not worth the decoding.
-      if ZSTD_isError(n) == 0, n + n / 32 < plane.count {
-        out.append(2)
-        append(varint: n)
-        out.append(contentsOf: packed[..<n])
+    let n = plane.count
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { histogram in
+      arpo_plane_histogram(plane.baseAddress, n, histogram.baseAddress)
+      if histogram[Int(plane[0])] == n {
+        out.append(1)
+        out.append(plane[0])
         return
       }
+      var below15 = 0
+      for value in 0..<15 { below15 += Int(histogram[value]) }
+      let isBelow4 = Int(histogram[0] + histogram[1] + histogram[2] + histogram[3]) == n
+      let simple = min(n, isBelow4 ? n / 4 : n, n / 2 + (n - below15))
+      // Bytes that an ideal code of single bytes takes; zstd comes close, and finds repetitions besides.
+      if n >= 64, Self.entropy(histogram, n) + Double(n) / 5 < Double(simple), appendCompressed(plane, below: simple) {
+        return
+      }
+      if isBelow4 {
+        appendPacked(3, (n + 3) / 4) { arpo_plane_pack2(plane.baseAddress, n, $0) }
+      } else if simple < n {
+        appendNibbles(plane)
+      } else {
+        out.append(0)
+        out.append(contentsOf: plane)
+      }
     }
-    out.append(0)
-    out.append(contentsOf: plane)
   }
 
-  /// Whether the bytes are spread so evenly that compression cannot gain a few percent: the low bytes of mantissas and of
-  /// token ids, which are a third of all planes. The expected number of equal pairs of uniform bytes is n (n - 1) / 512.
-  private func looksRandom(_ plane: UnsafeBufferPointer<UInt8>) -> Bool {
-    let n = plane.count
-    guard n >= 512 else { return false }
-    return withUnsafeTemporaryAllocation(of: Int32.self, capacity: 256) { counts in
-      counts.initialize(repeating: 0)
-      for byte in plane { counts[Int(byte)] &+= 1 }
-      var pairs = 0
-      for count in counts { pairs &+= Int(count) &* (Int(count) &- 1) / 2 }
-      return Double(pairs) < 1.15 * Double(n) * Double(n - 1) / 512
+  private func appendCompressed(_ plane: UnsafeBufferPointer<UInt8>, below limit: Int) -> Bool {
+    let bound = ZSTD_compressBound(plane.count)
+    if packed.count < bound { packed = [UInt8](repeating: 0, count: bound) }
+    let n = packed.withUnsafeMutableBytes {
+      ZSTD_compressCCtx(context, $0.baseAddress, $0.count, plane.baseAddress, plane.count, 1)
     }
+    guard ZSTD_isError(n) == 0, n < limit else { return false }
+    out.append(2)
+    append(varint: n)
+    out.append(contentsOf: packed[..<n])
+    return true
   }
+
+  private func appendNibbles(_ plane: UnsafeBufferPointer<UInt8>) {
+    let n = plane.count
+    let size = (n + 1) / 2
+    // Two more than can be used: the packing writes before it counts.
+    if packed.count < size + n + 2 { packed = [UInt8](repeating: 0, count: size + n + 2) }
+    let escapes = packed.withUnsafeMutableBufferPointer { packed in
+      packed.baseAddress.map { arpo_plane_pack4(plane.baseAddress, n, $0, $0 + size) } ?? 0
+    }
+    out.append(4)
+    append(varint: escapes)
+    out.append(contentsOf: packed[..<(size + escapes)])
+  }
+
+  private func appendPacked(_ tag: UInt8, _ size: Int, _ pack: (UnsafeMutablePointer<UInt8>?) -> Void) {
+    if packed.count < size { packed = [UInt8](repeating: 0, count: size) }
+    packed.withUnsafeMutableBufferPointer { pack($0.baseAddress) }
+    out.append(tag)
+    out.append(contentsOf: packed[..<size])
+  }
+
+  /// Order-0 entropy of a plane in bytes: (n log2 n - sum of c log2 c) / 8.
+  private static func entropy(_ histogram: UnsafeMutableBufferPointer<UInt32>, _ n: Int) -> Double {
+    var sum = 0.0
+    for count in histogram where count > 1 {
+      sum += Int(count) < weights.count ? Double(weights[Int(count)]) : Double(count) * log2(Double(count))
+    }
+    return (Double(n) * log2(Double(n)) - sum) / 8
+  }
+
+  /// c log2 c for small counts.
+  private static let weights: [Float] = (0..<4096).map { $0 == 0 ? 0 : Float(Double($0) * log2(Double($0))) }
 
   // MARK: Steps
 
@@ -167,6 +202,9 @@ final class ColumnEncoder {
     out.append(1)
     out.append(UInt8(exponent))
     best.withUnsafeBytes { append(words: UnsafeRawBufferPointer(rebasing: $0[..<(rows * 4)]), width: 4) }
+    counts.withUnsafeBufferPointer { counts in
+      steps.withUnsafeMutableBufferPointer { arpo_delta16($0.baseAddress, counts.baseAddress, rows) }
+    }
     steps.withUnsafeBytes { append(words: UnsafeRawBufferPointer(rebasing: $0[..<(values.count * 2)]), width: 2) }
     append(varint: failed)
     guard failed > 0 else { return true }

@@ -105,8 +105,16 @@ struct ConversationJoiner {
 
     let isBranch = end < length
     let segments = try Row.fetchAll(
-      db, sql: "SELECT id, start_index, end_index FROM segment WHERE trajectory = ? ORDER BY ordinal",
-      arguments: [call.trajectory])
+      db, sql: "SELECT * FROM segment WHERE trajectory = ? ORDER BY ordinal", arguments: [call.trajectory])
+    var drop = drop
+    var inserted = inserted
+    if isBranch, let shared = try sharedEnd(segments.dropFirst(drop).prefix(inserted), in: before.trajectory, behind: end)
+    {
+      // The same messages stand in between: they were said once, and the branch begins behind them.
+      drop += inserted
+      inserted = 0
+      end = shared
+    }
     for row in segments.prefix(drop) { try delete(segment: row["id"]) }
     var first = isBranch ? 0 : try count(before.trajectory)
     var shift = end - (hasTokens ? 0 : drop)
@@ -143,6 +151,23 @@ struct ConversationJoiner {
         trajectory: holder, source: own["source"])
     }
     try settle(holder)
+  }
+
+  /// Where the trajectory's segments behind an index end, if they begin with the same messages.
+  private func sharedEnd(_ messages: ArraySlice<Row>, in trajectory: Int64, behind end: Int) throws -> Int? {
+    guard !messages.isEmpty else { return nil }
+    let there = try Row.fetchAll(
+      db, sql: "SELECT * FROM segment WHERE trajectory = ? AND start_index >= ? ORDER BY ordinal",
+      arguments: [trajectory, end])
+    // Calls without tokens of their own end the reply before.
+    let behind = there.drop { $0["kind"] == "tool_call" && $0["start_index"] == $0["end_index"] as Int? }
+    guard behind.count >= messages.count else { return nil }
+    for (a, b) in zip(messages, behind) {
+      for column in ["kind", "tool", "tool_call_id", "text"] where a[column] as DatabaseValue != b[column] as DatabaseValue {
+        return nil
+      }
+    }
+    return behind.prefix(messages.count).last?["end_index"]
   }
 
   private func count(_ trajectory: Int64) throws -> Int {

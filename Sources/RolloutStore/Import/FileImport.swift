@@ -153,7 +153,7 @@ struct FileImport {
     let cancelled = importer.isCancelled
     do {
       try OrderedPipeline.run(
-        workers: options.workers, capacity: options.workers + 3,
+        workers: options.workers, capacity: options.workers + 8,
         produce: { emit in while let block = stream.value.next(), emit(block) {} },
         makeTransform: {
           let preparer = RecordPreparer(format: format)

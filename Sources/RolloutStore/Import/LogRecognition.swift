@@ -28,7 +28,7 @@ struct OpenedLog {
 
   init(path: String, options: ImportOptions) throws(InputError) {
     let input = try LogInput(path: path)
-    stream = RecordStream(input: input, maxRecord: options.maxRecordBytes)
+    stream = RecordStream(input: input, blockSize: options.blockBytes, maxRecord: options.maxRecordBytes)
     let preview = stream.preview()
     recognition = LogRecognition(
       path: path, container: input.container, layout: stream.layout, format: nil, runName: "", keys: [],

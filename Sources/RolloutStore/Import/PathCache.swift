@@ -21,7 +21,7 @@ final class PathCache {
   private var order: [Int64] = []
   private var bytes = 0
   private let decoder = ColumnDecoder()
-  private static let limit = 16 << 20
+  private static let limit = 8 << 20
 
   init(_ db: Database) { self.db = db }
 

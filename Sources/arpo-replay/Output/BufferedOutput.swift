@@ -47,9 +47,9 @@ final class BufferedOutput: TextOutputStream {
 
   /// Writes the buffer out.
   func flush() throws {
-    let bytes = buffer
-    buffer.removeAll(keepingCapacity: true)
-    try bytes.withUnsafeBytes { try send($0) }
+    // Emptied even if sending fails: nothing is sent twice.
+    defer { buffer.removeAll(keepingCapacity: true) }
+    try buffer.withUnsafeBytes { try send($0) }
   }
 
   private func send(_ bytes: UnsafeRawBufferPointer) throws {

@@ -34,7 +34,7 @@ struct ChartDrawing {
     let margin = ticks.values.map(displayWidth).max() ?? 0
     // Names stand at the ends of the lines where there is room, else below the chart.
     let names = labels.map { traits.cut($0.text, to: max(10, width / 4)) }
-    let namesWidth = width >= 60 ? names.map(displayWidth).max() ?? 0 : 0
+    let namesWidth = width >= 60 && names.count <= rows ? names.map(displayWidth).max() ?? 0 : 0
     let columns = width - margin - 2 - (namesWidth > 0 ? namesWidth + 1 : 0)
 
     var canvas = ChartCanvas(columns: columns, rows: rows, lines: lines.count, unicode: traits.unicode)
@@ -75,9 +75,14 @@ extension ChartDrawing {
 
   private var dash: String { traits.unicode ? "┄" : "-" }
 
-  private func row(_ scale: ChartScale, _ value: Double) -> Int {
-    min(rows - 1, Int(scale.depth(value) * Double(rows)))
+  /// Lines of dots in a row of text.
+  private var dotsPerRow: Int { traits.unicode ? 4 : 1 }
+
+  private func dot(_ scale: ChartScale, _ value: Double) -> Int {
+    Int((scale.depth(value) * Double(rows * dotsPerRow - 1)).rounded())
   }
+
+  private func row(_ scale: ChartScale, _ value: Double) -> Int { dot(scale, value) / dotsPerRow }
 
   private func tickLabels(_ scale: ChartScale) -> [Int: String] {
     Dictionary(
@@ -107,10 +112,10 @@ extension ChartDrawing {
   }
 
   private func draw(_ line: Int, on canvas: inout ChartCanvas, _ scale: ChartScale) {
-    let (right, bottom) = (canvas.dotColumns - 1, canvas.dotRows)
+    let right = canvas.dotColumns - 1
     func place(_ i: Int, _ value: Double) -> (x: Int, y: Int) {
       let x = length > 1 ? Int((Double(i) / Double(length - 1) * Double(right)).rounded()) : 0
-      return (x, min(bottom - 1, Int(scale.depth(value) * Double(bottom))))
+      return (x, dot(scale, value))
     }
     var last: (x: Int, y: Int)?
     for (i, value) in lines[line].enumerated() {
@@ -176,7 +181,7 @@ extension ChartDrawing {
 
   private func horizontalAxis(margin: Int, columns: Int) -> String {
     let last = max(length - 1, 0)
-    let positions = chartPositions(last: last, most: max(2, columns / 10))
+    let positions = chartPositions(last: last, most: max(2, columns / 8))
     let places = positions.map { last > 0 ? Int((Double($0) / Double(last) * Double(columns - 1)).rounded()) : 0 }
     let (line, tick, corner) = traits.unicode ? ("─", "┬", "└") : ("-", "+", "+")
     let marks = (0..<columns).map { places.contains($0) ? tick : line }.joined()

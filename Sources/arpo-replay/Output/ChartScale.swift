@@ -17,9 +17,9 @@ struct ChartScale: Sendable, Equatable {
   init(from low: Double, to high: Double) {
     var (low, high) = (low, high)
     // What differs by no more than rounding is drawn as a constant, in the middle.
-    if high - low <= 1e-9 * max(abs(low), abs(high)) {
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), Self.smallest) {
       let middle = low
-      let margin = middle == 0 ? 1 : abs(middle) / 10
+      let margin = abs(middle) <= Self.smallest ? 1 : abs(middle) / 10
       (low, high) = (middle - margin, middle + margin)
     }
     var best = high - low
@@ -39,6 +39,9 @@ struct ChartScale: Sendable, Equatable {
 
   /// Values beyond are not drawn: their differences would not be finite.
   static let largest = 1e300
+
+  /// Values below are drawn as 0: they have too few digits left to be cut into parts.
+  static let smallest = 1e-290
 
   /// Where a value lies: 0 at the top, 1 at the bottom.
   func depth(_ value: Double) -> Double {

@@ -4,8 +4,8 @@ import Replay
 enum DocumentText {
   /// The value on one line, safe to show on a terminal.
   static func json(_ value: DocumentValue) -> String {
-    var out = TerminalSafeJSON()
+    var out = TerminalSafeJSON("")
     value.write(into: &out)
-    return out.text
+    return out.base
   }
 }

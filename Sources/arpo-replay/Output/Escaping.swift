@@ -75,23 +75,26 @@ func csvField(_ text: String) -> String {
 /// Passes JSON on and writes characters that a terminal would act upon as `\u` escapes.
 ///
 /// JSON allows them raw within strings, and they occur nowhere else; so the document stays the same.
-struct TerminalSafeJSON: TextOutputStream {
-  private(set) var text = ""
+struct TerminalSafeJSON<Base: TextOutputStream>: TextOutputStream {
+  private(set) var base: Base
+
+  init(_ base: Base) {
+    self.base = base
+  }
 
   mutating func write(_ string: String) {
-    if string.utf8.allSatisfy({ $0 < 0x7F }) {
-      text += string
-      return
-    }
+    if string.utf8.allSatisfy({ $0 < 0x7F }) { return base.write(string) }
+    var out = String.UnicodeScalarView()
     for scalar in string.unicodeScalars {
-      if scalar.value >= 0x7F, visibleEscape(scalar) != nil {
-        for unit in String(scalar).utf16 {
-          let hex = String(unit, radix: 16)
-          text += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
-        }
-      } else {
-        text.unicodeScalars.append(scalar)
+      if scalar.value < 0x7F || visibleEscape(scalar) == nil {
+        out.append(scalar)
+        continue
+      }
+      for unit in String(scalar).utf16 {
+        let hex = String(unit, radix: 16)
+        out.append(contentsOf: ("\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex).unicodeScalars)
       }
     }
+    base.write(String(out))
   }
 }

@@ -14,6 +14,8 @@ final class RowWriter {
   private let traits: TerminalTraits
   private let output: BufferedOutput
   private let rowsToFit: Int
+  private var json: TerminalSafeJSON<BufferedOutput>
+  /// What stands before each value of an object.
   private let keys: [String]
   private var hasBegun = false
   /// Rows that a table's columns are yet to be fitted to.
@@ -32,7 +34,10 @@ final class RowWriter {
     self.traits = traits
     self.output = output
     self.rowsToFit = rowsToFit
-    keys = columns.map { DocumentText.json(.string($0.name)) }
+    json = TerminalSafeJSON(output)
+    keys = columns.enumerated().map { c, column in
+      (c == 0 ? "" : ",") + DocumentText.json(.string(column.name)) + ":"
+    }
   }
 
   /// Writes rows whose columns have these names.
@@ -74,15 +79,12 @@ final class RowWriter {
 
 extension RowWriter {
   private func writeObject(_ row: [CellValue]) {
-    var separator = "{"
-    for (key, value) in zip(keys, row) {
-      output.write(separator)
-      output.write(key)
-      output.write(":")
-      output.write(DocumentText.json(value.document))
-      separator = ","
+    output.write("{")
+    for (c, value) in row.enumerated() {
+      output.write(keys[c])
+      value.document.write(into: &json)
     }
-    output.write(columns.isEmpty ? "{}" : "}")
+    output.write("}")
   }
 
   private func writeCSVHeader() { writeCSVLine(columns.map { csvText(.text($0.name)) }) }

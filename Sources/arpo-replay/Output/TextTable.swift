@@ -7,6 +7,8 @@ struct TextTable: Sendable {
     var title: String
     /// Numbers are set to the right and never cut.
     var isNumeric = false
+    /// Columns that text is not cut below.
+    var narrowest = 8
 
     /// A column of text.
     static func text(_ title: String) -> Column { Column(title: title) }
@@ -76,8 +78,6 @@ struct TextTable: Sendable {
 struct TableLayout: Sendable {
   /// Spaces between columns.
   private static let gap = 2
-  /// Columns that a text column is not narrowed below.
-  private static let narrowestText = 8
   /// Columns that a text column does not exceed, even where lines may have any length.
   private static let widestText = 120
 
@@ -98,8 +98,9 @@ struct TableLayout: Sendable {
     for c in columns.indices where !columns[c].isNumeric { widths[c] = min(widths[c], Self.widestText) }
     if let limit {
       var excess = widths.reduce(0, +) + Self.gap * max(0, widths.count - 1) - limit
-      let texts = columns.indices.filter { !columns[$0].isNumeric }
-      while excess > 0, let c = texts.max(by: { widths[$0] < widths[$1] }), widths[c] > Self.narrowestText {
+      while excess > 0 {
+        let cuttable = columns.indices.filter { !columns[$0].isNumeric && widths[$0] > columns[$0].narrowest }
+        guard let c = cuttable.max(by: { widths[$0] < widths[$1] }) else { break }
         widths[c] -= 1
         excess -= 1
       }

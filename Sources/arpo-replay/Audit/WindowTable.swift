@@ -1,0 +1,125 @@
+import Replay
+
+/// A row of a table of windows: a tool, say, or the control blocks.
+struct WindowRow {
+  var key: String
+  var count: Int?
+  /// By window.
+  var means: [Double?]
+  /// The rest is of the main window only.
+  var mean = Estimate()
+  var delta = Estimate()
+  var spikeShare: Double?
+  var lower: Double?
+  var upper: Double?
+  private var windows: [WindowSummary] = []
+  private var control: [ControlSummary] = []
+
+  init(key: String, windows: [WindowSummary]) {
+    self.key = key
+    self.windows = windows
+    means = windows.map(\.eventMean.value)
+  }
+
+  init(key: String, control: [ControlSummary]) {
+    self.key = key
+    self.control = control
+    means = control.map(\.mean)
+  }
+
+  /// The row with the numbers of a window filled in.
+  func filled(_ main: Int) -> WindowRow {
+    var out = self
+    if windows.indices.contains(main) {
+      let w = windows[main]
+      (out.count, out.mean, out.delta, out.spikeShare) = (w.events, w.eventMean, w.eventDelta, w.spikeShare)
+      (out.lower, out.upper) = (w.lowerMean, w.upperMean)
+    }
+    if control.indices.contains(main) {
+      (out.count, out.spikeShare) = (control[main].blocks, control[main].spikeShare)
+    }
+    return out
+  }
+}
+
+/// A table of windows with as many columns as the width has room for.
+struct WindowTable {
+  let windows: [Range<Int>]
+  let main: Int
+  let keyTitle: String
+  let rows: [WindowRow]
+  /// Rows below a rule.
+  let against: [WindowRow]
+  let traits: TerminalTraits
+
+  private struct NumberColumn {
+    var title: String
+    /// Lower ones stay longer when there is little room.
+    var rank: Int
+    var cell: (WindowRow) -> String?
+  }
+
+  /// The table, and a note on what had no room.
+  var text: String {
+    let rows = rows.map { $0.filled(main) }
+    let against = against.map { $0.filled(main) }
+    // A column without any number is no loss.
+    var columns = numberColumns.filter { column in (rows + against).contains { column.cell($0) != nil } }
+    let all = columns.count
+    while columns.count > 1, let last = columns.indices.max(by: { columns[$0].rank < columns[$1].rank }),
+      table(columns, rows, against).narrowest(traits) > traits.width
+    {
+      columns.remove(at: last)
+    }
+    var fitted = traits
+    fitted.limit = traits.width
+    var out = table(columns, rows, against).render(fitted)
+    if columns.count < all {
+      out += traits.wrapped(
+        "\(traits.counted(all - columns.count, "more column")) in a wider window; --format json has every number",
+        style: .dim)
+    }
+    return out
+  }
+
+  private func table(_ columns: [NumberColumn], _ rows: [WindowRow], _ against: [WindowRow]) -> TextTable {
+    let longest = (rows + against).map { displayWidth(of: traits.safe($0.key)) }.max() ?? 0
+    let key = TextTable.Column(title: keyTitle, narrowest: min(longest, max(8, traits.width / 5)))
+    var table = TextTable(columns: [key] + columns.map { .number($0.title) })
+    for row in rows { table.add(cells(columns, row)) }
+    if !against.isEmpty { table.addRule() }
+    for row in against { table.add(cells(columns, row)) }
+    return table
+  }
+
+  private func cells(_ columns: [NumberColumn], _ row: WindowRow) -> [TextTable.Cell] {
+    [TextTable.Cell(row.key)] + columns.map { TextTable.Cell($0.cell(row) ?? "") }
+  }
+
+  private var numberColumns: [NumberColumn] {
+    // The main window comes last, so that its interval stands beside it.
+    let order = windows.indices.filter { $0 != main } + windows.indices.filter { $0 == main }
+    let means = order.map { w in
+      NumberColumn(title: windows[w].windowKey, rank: w == main ? 0 : 6 + w) { row in
+        row.means.indices.contains(w) ? row.means[w].map { decimals($0) } : nil
+      }
+    }
+    return [NumberColumn(title: "calls", rank: 2) { $0.count.map(traits.grouped) }] + means + [
+      NumberColumn(title: "95 %", rank: 5) { interval($0.mean) },
+      NumberColumn(title: "vs initial", rank: 1) { row in row.delta.value.map { signedDecimals($0) } },
+      NumberColumn(title: "95 %", rank: 4) { interval($0.delta) },
+      NumberColumn(title: "spikes", rank: 3) { $0.spikeShare.map(percentText) },
+      NumberColumn(title: "bounds", rank: 1000) { row in
+        if row.lower == nil, row.upper == nil { return nil }
+        let (low, high) = (row.lower.map { decimals($0, 3) }, row.upper.map { decimals($0, 3) })
+        return "\(low ?? traits.absent)\(traits.rangeMark)\(high ?? traits.absent)"
+      },
+    ]
+  }
+
+  /// Three decimals: a fourth of an interval says nothing.
+  private func interval(_ x: Estimate) -> String? {
+    guard x.value != nil, let low = x.low, let high = x.high else { return nil }
+    return decimals(low, 3) + traits.rangeMark + decimals(high, 3)
+  }
+}
