@@ -60,53 +60,50 @@ void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram
   for (int b = 0; b < 256; b++) histogram[b] = t[0][b] + t[1][b] + t[2][b] + t[3][b];
 }
 
-void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t *out) {
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4)
-    out[i / 4] = (uint8_t)(plane[i] | plane[i + 1] << 2 | plane[i + 2] << 4 | plane[i + 3] << 6);
-  if (i < count) {
-    uint8_t last = 0;
-    for (size_t j = i; j < count; j++) last |= (uint8_t)(plane[j] << (2 * (j - i)));
-    out[i / 4] = last;
+void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out) {
+  for (size_t i = 0; i < count; i += 4) {
+    uint8_t byte = 0;
+    for (size_t j = i; j < i + 4 && j < count; j++) byte |= (uint8_t)((uint8_t)(plane[j] - base) << (2 * (j - i)));
+    out[i / 4] = byte;
   }
 }
 
-void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t *plane) {
+void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8_t *plane) {
   size_t i = 0;
   for (; i + 4 <= count; i += 4) {
     uint8_t b = packed[i / 4];
-    plane[i] = b & 3;
-    plane[i + 1] = b >> 2 & 3;
-    plane[i + 2] = b >> 4 & 3;
-    plane[i + 3] = b >> 6;
+    plane[i] = (uint8_t)(base + (b & 3));
+    plane[i + 1] = (uint8_t)(base + (b >> 2 & 3));
+    plane[i + 2] = (uint8_t)(base + (b >> 4 & 3));
+    plane[i + 3] = (uint8_t)(base + (b >> 6));
   }
-  for (size_t j = i; j < count; j++) plane[j] = packed[i / 4] >> (2 * (j - i)) & 3;
+  for (size_t j = i; j < count; j++) plane[j] = (uint8_t)(base + (packed[i / 4] >> (2 * (j - i)) & 3));
 }
 
-size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t *out, uint8_t *escapes) {
+size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out, uint8_t *escapes) {
   size_t n = 0;
   for (size_t i = 0; i < count; i += 2) {
-    uint8_t a = plane[i], b = i + 1 < count ? plane[i + 1] : 0;
-    escapes[n] = a;
+    uint8_t a = (uint8_t)(plane[i] - base), b = i + 1 < count ? (uint8_t)(plane[i + 1] - base) : 0;
+    escapes[n] = plane[i];
     n += a >= 15;
-    escapes[n] = b;
+    // Behind the last value stands a 0, which needs no escape.
+    escapes[n] = i + 1 < count ? plane[i + 1] : 0;
     n += b >= 15;
     out[i / 2] = (uint8_t)((a < 15 ? a : 15) | (b < 15 ? b : 15) << 4);
   }
   return n;
 }
 
-size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, const uint8_t *escapes, size_t available, uint8_t *plane) {
+size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
+                          uint8_t *plane) {
   size_t n = 0;
-  for (size_t i = 0; i + 1 < count; i += 2) {
-    plane[i] = packed[i / 2] & 15;
-    plane[i + 1] = packed[i / 2] >> 4;
-  }
-  if (count & 1) plane[count - 1] = packed[count / 2] & 15;
+  for (size_t i = 0; i < count; i++) plane[i] = i & 1 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
   for (size_t i = 0; i < count; i++) {
     if (__builtin_expect(plane[i] == 15, 0)) {
       if (n == available) return SIZE_MAX;
       plane[i] = escapes[n++];
+    } else {
+      plane[i] = (uint8_t)(plane[i] + base);
     }
   }
   return n;

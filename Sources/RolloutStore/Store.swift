@@ -47,6 +47,10 @@ public final class Store: Sendable {
     configuration.busyMode = .timeout(30)
     configuration.prepareDatabase { db in
       if access == .writing {
+        // Before anything is changed: another program's database keeps its journal mode.
+        if try version(db, path) == 0, try !isEmpty(db), try version(db, path) == 0 {
+          throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
+        }
         if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
         try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
@@ -94,14 +98,13 @@ public final class Store: Sendable {
 
   private func migrate() throws {
     try queue.writeWithoutTransaction { db in
-      var version = try self.version(db)
-      guard version < Self.schemaVersion else { return }
-      if version == 0, try !self.isEmpty(db) {
-        throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
-      }
+      guard try Self.version(db, path) < Self.schemaVersion else { return }
       try db.inTransaction(.immediate) {
         // Another program may have been faster.
-        version = try self.version(db)
+        var version = try Self.version(db, path)
+        if version == 0, try !Self.isEmpty(db) {
+          throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
+        }
         while version < Self.schemaVersion {
           try db.execute(sql: String(decoding: Self.migrations[version], as: UTF8.self))
           version += 1
@@ -115,26 +118,26 @@ public final class Store: Sendable {
 
   private func checkVersion() throws {
     try queue.read { db in
-      if try self.version(db) == 0 {
+      if try Self.version(db, path) == 0 {
         throw StoreError(.notADatabase, "\(path) is not an arpo-replay database")
       }
     }
   }
 
-  private func version(_ db: Database) throws -> Int {
+  private static func version(_ db: Database, _ path: String) throws -> Int {
     let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
     let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
-    guard version == 0 || application == Self.applicationID else {
+    guard version == 0 || application == applicationID else {
       throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
     }
-    guard version <= Self.schemaVersion else {
+    guard version <= schemaVersion else {
       throw StoreError(
         .otherVersion, "\(path) has schema \(version), this version reads up to \(Self.schemaVersion): update arpo-replay")
     }
     return version
   }
 
-  private func isEmpty(_ db: Database) throws -> Bool {
+  private static func isEmpty(_ db: Database) throws -> Bool {
     try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master") == 0
   }
 

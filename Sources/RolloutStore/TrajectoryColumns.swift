@@ -25,6 +25,14 @@ enum TrajectoryColumns {
 /// Joins the columns of consecutive segments; a column that a segment lacks is filled with "not in the log".
 struct ColumnAssembler {
   private(set) var columns = TokenColumns()
+  private let total: Int
+
+  /// - Parameter total: tokens that will come, so that columns do not grow step by step.
+  init(total: Int = 0) {
+    self.total = total
+    columns.tokenIDs.reserveCapacity(total)
+    columns.lossMask.reserveCapacity(total)
+  }
 
   mutating func append(count: Int, generated: Int, _ blobs: [Data?], _ decoder: ColumnDecoder) throws {
     guard count > 0 else { return }
@@ -43,7 +51,13 @@ struct ColumnAssembler {
     if let blob = blobs[3] {
       var top = columns.topLogprobs ?? TopLogprobs(counts: [Int32](repeating: 0, count: before))
       columns.topLogprobs = nil
+      let isFirst = top.tokenIDs.isEmpty
       try blob.withUnsafeBytes { try decoder.candidates($0, into: &top) }
+      if isFirst, top.counts.count > before {
+        let expected = top.tokenIDs.count / (top.counts.count - before) * (total - before)
+        top.tokenIDs.reserveCapacity(expected)
+        top.logprobs.floats.reserveCapacity(expected)
+      }
       columns.topLogprobs = top
     } else if columns.topLogprobs != nil {
       columns.topLogprobs?.counts.append(contentsOf: repeatElement(0, count: count))

@@ -1,18 +1,7 @@
 import ArgumentParser
-import Foundation
 
 @main
 struct ArpoReplay: ParsableCommand {
-  static func main() {
-    #if canImport(Glibc)
-      // Columns of a few hundred kilobytes come and go by the thousand: taken from the heap again and again they cost
-      // nothing, mapped and unmapped each time they cost a tenth of an import in page faults.
-      mallopt(M_MMAP_THRESHOLD, 64 << 20)
-      mallopt(M_TRIM_THRESHOLD, 16 << 20)
-    #endif
-    main(nil)
-  }
-
   static let configuration = CommandConfiguration(
     commandName: "arpo-replay",
     abstract: """

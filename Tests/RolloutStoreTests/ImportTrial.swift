@@ -60,8 +60,24 @@ final class ImportTrial {
 
   /// Everything that an analysis sees, as text: no ids of rows, no places in files.
   func reading() throws -> [String] {
-    try groups().flatMap { group in
-      ["group \(group.run.id) \(group.id) \(group.step.map(String.init) ?? "-")"] + group.trajectories.map { "\($0)" }
+    let sql = "SELECT run_id || '/' || number || '=' || text || coalesce(hex(bytes), '') FROM token_string JOIN run ON run = id"
+    var texts: [String: String] = [:]
+    for case .some(let row) in try strings(sql) {
+      let parts = row.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      texts[String(parts[0])] = String(parts[1])
+    }
+    return try groups().flatMap { group in
+      ["group \(group.run.id) \(group.id) \(group.step.map(String.init) ?? "-")"]
+        + group.trajectories.map { t in
+          guard !t.evidence.contains(.tokenIDs), var columns = t.columns else { return "\(t)" }
+          // Tokens that are known by their texts have numbers in the order in which they came.
+          let ids = columns.tokenIDs + (columns.topLogprobs?.tokenIDs ?? [])
+          columns.tokenIDs = []
+          columns.topLogprobs?.tokenIDs = []
+          var t = t
+          t.columns = columns
+          return "\(t) \(ids.map { texts["\(group.run.id)/\($0)"] ?? "?" })"
+        }
     }
   }
 }

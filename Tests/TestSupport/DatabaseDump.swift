@@ -35,8 +35,8 @@ public enum DatabaseDump {
   /// Where two dumps differ, at most a few rows of each, cut to a readable length; empty if they are equal.
   public static func differences(_ a: [String], _ b: [String]) -> [String] {
     if a == b { return [] }
-    let onlyA = Set(a).subtracting(b).sorted().prefix(4).map { "- " + $0.prefix(400) }
-    let onlyB = Set(b).subtracting(a).sorted().prefix(4).map { "+ " + $0.prefix(400) }
+    let onlyA = Set(a).subtracting(b).sorted().prefix(4).map { "- " + $0.prefix(4000) }
+    let onlyB = Set(b).subtracting(a).sorted().prefix(4).map { "+ " + $0.prefix(4000) }
     return onlyA + onlyB + (onlyA.isEmpty && onlyB.isEmpty ? ["the same rows, but not as often"] : [])
   }
 

@@ -9,14 +9,15 @@ void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *word
 
 // How often each byte occurs.
 void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram[256]);
-// Four values below 4 in a byte, the first in the low bits.
-void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t *out);
-void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t *plane);
-// Two values in a byte, the first in the low half; values of 15 and more are written as 15 and stand in `escapes`. Returns
-// how many there are.
-size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t *out, uint8_t *escapes);
-// Returns the number of escapes that were needed, which must not exceed `available`; SIZE_MAX if it would.
-size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, const uint8_t *escapes, size_t available, uint8_t *plane);
+// Four values in base ..< base + 4 in a byte, the first in the low bits.
+void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out);
+void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8_t *plane);
+// Two values in a byte, less base, the first in the low half; those outside base ..< base + 15 are written as 15 and stand in
+// `escapes` as they are. Returns how many there are.
+size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out, uint8_t *escapes);
+// Returns the number of escapes that were needed; SIZE_MAX if more than `available`.
+size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
+                          uint8_t *plane);
 
 // Differences of neighbours, and back: candidates come sorted, so their steps grow slowly.
 void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows);

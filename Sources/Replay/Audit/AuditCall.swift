@@ -62,4 +62,6 @@ public struct AuditCall: Sendable, Equatable {
   public var policyVersion: Int?
   /// Labels of what the trajectory's log holds, as in ``Rollouts/Evidence``.
   public var evidence: String
+  /// What the windows and the baseline were computed with; `nil`: no estimator has a value in the run.
+  public var estimator: Estimator?
 }

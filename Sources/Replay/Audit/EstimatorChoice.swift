@@ -1,8 +1,8 @@
 /// A weaker estimator is taken if the stronger one covers less than this share of its tokens.
-private let sufficientCoverage = 0.9
+private let sufficientCoverage = 0.5
 
 /// Chooses a run's estimator: the one asked for; else the strongest of exact, topk and sampled-nll that has a value for
-/// at least nine tenths of the generated tokens that the best covered one has.
+/// at least half of the generated tokens that the best covered one has.
 ///
 /// `nil` if none has any.
 ///

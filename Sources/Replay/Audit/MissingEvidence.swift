@@ -11,9 +11,16 @@ func missingEvidence(_ run: RunAccumulator, _ choice: EstimatorChoice?, _ option
     out.append(
       MissingEvidence(what: what, trajectories: trajectories, consequence: consequence, remedy: remedy))
   }
+  // Logs of token texts with logprobs have all that an entropy needs; only who wants the ids misses them.
+  let named = run.evidence.reduce(0) { sum, entry in
+    !entry.key.contains(.tokenIDs) && entry.key.contains(.sampledLogprobs) ? sum + entry.value : sum
+  }
   add(
-    "token ids", without(.tokenIDs), "no token has an entropy; windows and baselines cannot be placed",
+    "token ids", without(.tokenIDs) - named, "no token has an entropy; windows and baselines cannot be placed",
     "log the sampled token ids (vLLM: return_token_ids, or logprobs with token ids), not the decoded text alone")
+  add(
+    "token ids", named, "tokens are known by their texts: enough for entropies, not for scoring again or learning",
+    "log the sampled token ids (vLLM: return_token_ids, or return_tokens_as_token_ids)")
   add(
     "sampled logprobs", without(.sampledLogprobs), "no sampled-nll; no surprisal of the sampled tokens",
     "log the logprob of every sampled token under the policy that sampled it (vLLM: logprobs=0 or more)")

@@ -73,7 +73,8 @@ struct RunSummary {
               windows: windows, baseline: baseline, arpoLagged: call.arpoLagged,
               arpoPostResult: call.arpoPostResult, arpoBaseline: call.arpoBaseline, paperDeltaV: call.paperDeltaV,
               paperDeltaLnV: call.paperDeltaLnV, reward: t.reward, dataSource: t.dataSource,
-              policyVersion: t.policyVersion, evidence: t.evidence.description))
+              policyVersion: t.policyVersion, evidence: t.evidence.description,
+              estimator: choice?.reported.estimator))
         }
       }
     }

@@ -43,7 +43,10 @@ public struct NativeLog: LogFormat {
   /// The record's kind, found without reading what stands behind it.
   private func kind(of bytes: UnsafeBufferPointer<UInt8>) throws(RecordError) -> String? {
     var cursor = JSONCursor(bytes)
-    guard cursor.peek() == UInt8(ascii: "{") else { throw cursor.fail("a record is not an object", .wrongType) }
+    guard cursor.peek() == UInt8(ascii: "{") else {
+      _ = try JSONValue.parse(bytes)
+      throw cursor.fail("a record is not an object", .wrongType)
+    }
     try cursor.expect(UInt8(ascii: "{"))
     var first = true
     while let key = try cursor.nextKey(first: &first) {

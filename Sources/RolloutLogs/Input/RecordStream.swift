@@ -58,9 +58,9 @@ public final class RecordStream {
     let lines = previewLines(limit: limit)
     if let first = lines.first, case .array = first, lines.count == 1, atEnd { return previewArray(first, limit) }
     if !lines.isEmpty { return lines }
-    guard let document = firstDocument() else { return [] }
-    if case .array = document { return previewArray(document, limit) }
-    layout = .documents
+    guard let (document, place) = firstDocument() else { return [] }
+    if case .array = document, place != .line(isLast: false) { return previewArray(document, limit) }
+    layout = place == .other ? .documents : .lines
     return [document]
   }
 
@@ -102,15 +102,25 @@ public final class RecordStream {
     return parsed((line.upperBound + 1)..<next)?.members == nil
   }
 
-  /// The first complete value if it spans lines; reads on as long as it is not complete, up to the record limit.
-  private func firstDocument() -> JSONValue? {
+  private enum Place: Equatable {
+    /// A line of its own, which is only longer than a block.
+    case line(isLast: Bool)
+    case other
+  }
+
+  /// The first complete value and where it stands; reads on as long as it is not complete, up to the record limit.
+  private func firstDocument() -> (JSONValue, Place)? {
     while true {
       var scanner = DocumentScanner()
       switch scanner.next(in: slice(0..<window.used), elements: false) {
-      case .value(let range): return parsed(range)
+      case .value(let range):
+        let lineEnd = min(firstNewline(from: range.lowerBound) ?? window.used, window.used)
+        let isLine = lineEnd >= range.upperBound && isBlank(range.upperBound..<lineEnd)
+        let isLast = atEnd && isBlank(range.upperBound..<window.used)
+        return parsed(range).map { ($0, isLine ? .line(isLast: isLast) : .other) }
       case .bad, .closed: return nil
       case .more(let from):
-        if atEnd || window.used >= maxRecord { return firstElement(of: from) }
+        if atEnd || window.used >= maxRecord { return firstElement(of: from).map { ($0, .other) } }
         window.grow(to: min(maxRecord, 2 * window.capacity))
         fill()
       }
@@ -123,6 +133,10 @@ public final class RecordStream {
     var scanner = DocumentScanner(offset: start + 1)
     guard case .value(let range) = scanner.next(in: slice(0..<window.used), elements: true) else { return nil }
     return parsed(range).map { .array([$0]) }
+  }
+
+  private func isBlank(_ range: Range<Int>) -> Bool {
+    slice(range).allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D || $0 == 0x0A }
   }
 
   private func slice(_ range: Range<Int>) -> UnsafeRawBufferPointer {
@@ -297,6 +311,7 @@ public final class RecordStream {
 
   private func nextDocuments() -> RecordBlock? {
     let block = pool.take(capacity: blockSize)
+    let begin = position
     while block.used < blockSize, !isFinished {
       if layout == .elements, !isInsideArray {
         fill()
@@ -334,7 +349,8 @@ public final class RecordStream {
     }
     consume(counted)
     block.resume = block.slices.last.map { $0.isUnterminated ? unterminatedResume($0) : position } ?? position
-    return block.slices.isEmpty && block.failures.isEmpty && isFinished ? nil : block
+    // White space and the closing bracket hold no record, but they are read.
+    return block.slices.isEmpty && block.failures.isEmpty && isFinished && position == begin ? nil : block
   }
 
   private func unterminatedResume(_ slice: RecordBlock.Slice) -> ResumePoint {

@@ -7,9 +7,9 @@
 //   0 bytes…                 the bytes themselves
 //   1 byte                   all bytes are this one
 //   2 length zstd-frame      compressed
-//   3 bytes…                 values below 4, four in a byte, the first in the low bits
-//   4 count bytes… escapes…  values below 15, two in a byte, the first in the low half; 15 stands for the next of the
-//                            escapes, of which there are `count`
+//   3 base bytes…            values below base + 4, less base, four in a byte, the first in the low bits
+//   4 base count bytes… escapes…  values below base + 15, less base, two in a byte, the first in the low half; 15 stands
+//                            for the next of the escapes (the values themselves), of which there are `count`
 //
 // and the codings are
 //

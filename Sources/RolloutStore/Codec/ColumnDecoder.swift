@@ -111,48 +111,58 @@ final class ColumnDecoder {
     counts.withUnsafeBufferPointer { counts in
       steps.withUnsafeMutableBufferPointer { arpo_undelta16($0.baseAddress, counts.baseAddress, counts.count) }
     }
-    var values = [Float](unsafeUninitializedCapacity: flat) { buffer, count in
-      best.withUnsafeBufferPointer { best in
-        steps.withUnsafeBufferPointer { steps in
-          counts.withUnsafeBufferPointer { counts in
-            arpo_steps_decode(
-              best.baseAddress, steps.baseAddress, counts.baseAddress, counts.count, 1 / Float(1 << exponent),
-              buffer.baseAddress)
-          }
-        }
-      }
-      count = flat
-    }
-    let failed = try reader.count(counts.count)
-    if failed > 0 {
-      var rows: [Int] = []
-      for _ in 0..<failed { rows.append(try reader.count(counts.count - 1)) }
-      let total = rows.reduce(0) { $0 + Int(counts[counts.startIndex + $1]) }
-      guard total <= flat else { throw ColumnError("more exceptions than candidates") }
-      var exceptions: [Float] = []
-      try words(&reader, count: total, into: &exceptions)
-      var next = 0
-      var at = 0
-      var taken = 0
-      for (row, k) in counts.enumerated() {
-        if next < rows.count, rows[next] == row {
-          for i in 0..<Int(k) { values[at + i] = exceptions[taken + i] }
-          taken += Int(k)
-          next += 1
-        }
-        at += Int(k)
-      }
-      guard next == rows.count else { throw ColumnError("exceptions out of order") }
-    }
+    // Straight into the column, unless it keeps doubles.
+    var widened: [Float] = []
     if out.precision == .float64 {
-      out.append(RealColumn(floats: values, precision: precision))
+      try fill(&widened, &reader, counts, flat, exponent)
+      out.append(RealColumn(floats: widened, precision: precision))
     } else {
       out.precision = max(out.precision, precision)
-      out.floats += values
+      try fill(&out.floats, &reader, counts, flat, exponent)
     }
   }
 
-  private func words<T: BitwiseCopyable>(_ reader: inout BlobReader, count: Int, into out: inout [T])
+  /// Appends the candidates that best values and steps stand for, and puts the exceptions in their places.
+  private func fill(
+    _ out: inout [Float], _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, _ flat: Int, _ exponent: Int
+  ) throws(ColumnError) {
+    let start = out.count
+    out.append(contentsOf: repeatElement(0, count: flat))
+    out.withUnsafeMutableBufferPointer { out in
+      best.withUnsafeBufferPointer { best in
+        steps.withUnsafeBufferPointer { steps in
+          counts.withUnsafeBufferPointer { counts in
+            guard let out = out.baseAddress else { return }
+            arpo_steps_decode(
+              best.baseAddress, steps.baseAddress, counts.baseAddress, counts.count, 1 / Float(1 << exponent),
+              out + start)
+          }
+        }
+      }
+    }
+    let failed = try reader.count(counts.count)
+    guard failed > 0 else { return }
+    var rows: [Int] = []
+    for _ in 0..<failed { rows.append(try reader.count(counts.count - 1)) }
+    let total = rows.reduce(0) { $0 + Int(counts[counts.startIndex + $1]) }
+    guard total <= flat else { throw ColumnError("more exceptions than candidates") }
+    var exceptions: [Float] = []
+    try words(&reader, count: total, into: &exceptions)
+    var next = 0
+    var at = start
+    var taken = 0
+    for (row, k) in counts.enumerated() {
+      if next < rows.count, rows[next] == row {
+        for i in 0..<Int(k) { out[at + i] = exceptions[taken + i] }
+        taken += Int(k)
+        next += 1
+      }
+      at += Int(k)
+    }
+    guard next == rows.count else { throw ColumnError("exceptions out of order") }
+  }
+
+  private func words<T: BitwiseCopyable & AdditiveArithmetic>(_ reader: inout BlobReader, count: Int, into out: inout [T])
     throws(ColumnError)
   {
     guard count > 0 else { return }
@@ -170,11 +180,13 @@ final class ColumnDecoder {
       }
     }
     if let failure { throw failure }
-    out.append(
-      contentsOf: [T](unsafeUninitializedCapacity: count) { buffer, n in
-        arpo_planes_join(planes, count, Int32(width), buffer.baseAddress)
-        n = count
-      })
+    let start = out.count
+    // Zeros that are overwritten at once cost less than an array of its own that is copied.
+    out.append(contentsOf: repeatElement(.zero, count: count))
+    out.withUnsafeMutableBufferPointer { out in
+      guard let out = out.baseAddress else { return }
+      arpo_planes_join(planes, count, Int32(width), out + start)
+    }
   }
 
   private func plane(_ reader: inout BlobReader, into out: UnsafeMutableBufferPointer<UInt8>) throws(ColumnError) {
@@ -187,12 +199,15 @@ final class ColumnDecoder {
       guard ZSTD_decompressDCtx(context, out.baseAddress, out.count, source, length) == out.count else {
         throw ColumnError("a compressed plane does not have \(out.count) bytes")
       }
-    case 3: arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, out.baseAddress)
+    case 3:
+      let base = try reader.byte()
+      arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, base, out.baseAddress)
     case 4:
+      let base = try reader.byte()
       let escapes = try reader.count(out.count)
       let size = (out.count + 1) / 2
       let bytes = try reader.bytes(size + escapes)
-      guard arpo_plane_unpack4(bytes, out.count, bytes + size, escapes, out.baseAddress) == escapes else {
+      guard arpo_plane_unpack4(bytes, out.count, base, bytes + size, escapes, out.baseAddress) == escapes else {
         throw ColumnError("the escapes of a packed plane do not add up")
       }
     case let tag: throw ColumnError("unknown plane \(tag)")

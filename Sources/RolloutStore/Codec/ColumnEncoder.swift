@@ -111,18 +111,21 @@ final class ColumnEncoder {
         out.append(plane[0])
         return
       }
-      var below15 = 0
-      for value in 0..<15 { below15 += Int(histogram[value]) }
-      let isBelow4 = Int(histogram[0] + histogram[1] + histogram[2] + histogram[3]) == n
-      let simple = min(n, isBelow4 ? n / 4 : n, n / 2 + (n - below15))
+      var base = 0
+      while histogram[base] == 0 { base += 1 }
+      func count(_ values: Int) -> Int {
+        (base..<min(256, base + values)).reduce(0) { $0 + Int(histogram[$1]) }
+      }
+      let isBelow4 = count(4) == n
+      let simple = min(n, isBelow4 ? n / 4 + 2 : n, n / 2 + (n - count(15)) + 3)
       // Bytes that an ideal code of single bytes takes; zstd comes close, and finds repetitions besides.
-      if n >= 64, Self.entropy(histogram, n) + Double(n) / 5 < Double(simple), appendCompressed(plane, below: simple) {
+      if n >= 256, Self.entropy(histogram, n) + Double(n) / 5 < Double(simple), appendCompressed(plane, below: simple) {
         return
       }
       if isBelow4 {
-        appendPacked(3, (n + 3) / 4) { arpo_plane_pack2(plane.baseAddress, n, $0) }
+        appendQuarters(plane, UInt8(base))
       } else if simple < n {
-        appendNibbles(plane)
+        appendNibbles(plane, UInt8(base))
       } else {
         out.append(0)
         out.append(contentsOf: plane)
@@ -143,23 +146,26 @@ final class ColumnEncoder {
     return true
   }
 
-  private func appendNibbles(_ plane: UnsafeBufferPointer<UInt8>) {
+  private func appendNibbles(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8) {
     let n = plane.count
     let size = (n + 1) / 2
     // Two more than can be used: the packing writes before it counts.
     if packed.count < size + n + 2 { packed = [UInt8](repeating: 0, count: size + n + 2) }
     let escapes = packed.withUnsafeMutableBufferPointer { packed in
-      packed.baseAddress.map { arpo_plane_pack4(plane.baseAddress, n, $0, $0 + size) } ?? 0
+      packed.baseAddress.map { arpo_plane_pack4(plane.baseAddress, n, base, $0, $0 + size) } ?? 0
     }
     out.append(4)
+    out.append(base)
     append(varint: escapes)
     out.append(contentsOf: packed[..<(size + escapes)])
   }
 
-  private func appendPacked(_ tag: UInt8, _ size: Int, _ pack: (UnsafeMutablePointer<UInt8>?) -> Void) {
+  private func appendQuarters(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8) {
+    let size = (plane.count + 3) / 4
     if packed.count < size { packed = [UInt8](repeating: 0, count: size) }
-    packed.withUnsafeMutableBufferPointer { pack($0.baseAddress) }
-    out.append(tag)
+    packed.withUnsafeMutableBufferPointer { arpo_plane_pack2(plane.baseAddress, plane.count, base, $0.baseAddress) }
+    out.append(3)
+    out.append(base)
     out.append(contentsOf: packed[..<size])
   }
 

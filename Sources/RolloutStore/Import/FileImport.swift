@@ -120,12 +120,16 @@ struct FileImport {
         announced: row["announced_trajectories"], resume: resume, bytes: row["bytes"], hash: row["sha256"])
       // What was cut off then is read again now.
       let removed = try Int.fetchOne(
-        db, sql: "SELECT count(*) FROM quarantine WHERE source = ? AND byte_offset >= ?",
+        db,
+        // A stream that breaks off is told by a row without length, which is no record.
+        sql: "SELECT count(*) FROM quarantine WHERE source = ? AND byte_offset >= ? AND length > 0",
         arguments: [state.id, resume.byteOffset])
       state.records -= min(state.records, removed ?? 0)
       try db.execute(
         sql: "DELETE FROM quarantine WHERE source = ? AND byte_offset >= ?", arguments: [state.id, resume.byteOffset])
       source = state
+      // What comes now may continue what was settled then.
+      if let run = state.currentRun { try writer.reopen(run) }
       if resume.byteOffset > 0 { try log.stream.skip(to: resume) }
     } else {
       let id = try writer.newID("source")
@@ -153,7 +157,7 @@ struct FileImport {
     let cancelled = importer.isCancelled
     do {
       try OrderedPipeline.run(
-        workers: options.workers, capacity: options.workers + 8,
+        workers: options.workers, capacity: options.workers + 3,
         produce: { emit in while let block = stream.value.next(), emit(block) {} },
         makeTransform: {
           let preparer = RecordPreparer(format: format)
@@ -190,12 +194,21 @@ struct FileImport {
     guard var state = source else { return }
     let block = prepared.block
     defer { source = state }
+    state.bytes = block.bytesRead
+    state.hash = block.hash
     for failure in block.failures {
       state.records += 1
       writer.counts.records += 1
       try quarantine(failure.error, nil, failure.position, state)
     }
-    var tornTail = false
+    // Bad records are told again if the import goes on before them.
+    state.resume =
+      block.slices.first.map { ResumePoint(byteOffset: $0.position.byteOffset, lines: $0.position.line - 1) }
+      ?? block.resume
+    try stopIfTooManyAreBad()
+    // The last record is bad and may be unfinished: it is read again when the log has grown.
+    var hasOpenTail = false
+    var isFailureTold = block.streamFailure == nil
     for item in prepared.items {
       let index = switch item { case .records(_, let i), .bad(_, let i): i }
       let slice = block.slices[index]
@@ -213,32 +226,32 @@ struct FileImport {
         }
       }
       if var error = failure {
+        hasOpenTail = slice.isUnterminated
         if slice.isUnterminated, [.invalidJSON, .invalidUTF8].contains(error.reason) {
-          tornTail = true
+          isFailureTold = true
           error = RecordError(
             block.streamFailure?.reason ?? .tornLine,
             block.streamFailure.map { "\($0); the record is torn" } ?? "the log ends inside a record: \(error.message)")
         }
         if error.reason == .unsupportedSchema { report.message = error.message }
         try quarantine(error, block.bytes(of: slice), slice.position, state)
-        if let limit = options.maxBad, writer.counts.quarantined > limit {
-          state.resume = place(behind: index, of: block, tornTail)
-          state.bytes = block.bytesRead
-          state.hash = block.hash
-          throw Stop(status: .stopped)
-        }
       }
+      state.resume = place(behind: index, of: block)
+      try stopIfTooManyAreBad()
     }
-    state.resume = tornTail || block.slices.last?.isUnterminated != true ? block.resume : behindTail(block)
-    if let failure = block.streamFailure, !tornTail {
+    state.resume = hasOpenTail || block.slices.last?.isUnterminated != true ? block.resume : behindTail(block)
+    if let failure = block.streamFailure, !isFailureTold {
       let here = RecordPosition(line: state.resume.lines + 1, byteOffset: state.resume.byteOffset, length: 0)
       try quarantine(RecordError(failure.reason, failure.description), nil, here, state)
+      try stopIfTooManyAreBad()
     }
-    state.bytes = block.bytesRead
-    state.hash = block.hash
   }
 
-  private func place(behind index: Int, of block: RecordBlock, _ tornTail: Bool) -> ResumePoint {
+  private func stopIfTooManyAreBad() throws {
+    if let limit = options.maxBad, writer.bad > limit { throw Stop(status: .stopped) }
+  }
+
+  private func place(behind index: Int, of block: RecordBlock) -> ResumePoint {
     guard index + 1 < block.slices.count else { return block.resume }
     let next = block.slices[index + 1].position
     return ResumePoint(byteOffset: next.byteOffset, lines: next.line - 1)

@@ -85,6 +85,7 @@ public struct Importer {
           try finish(writer, interrupted: report.files.contains { $0.status == .interrupted })
           return .commit
         }
+        try judgeWaiting(&report, db)
         try ReportQueries(db).fill(&report, sources: Array(Set(sources)).sorted())
         if !store.path.isEmpty { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
       }
@@ -94,6 +95,17 @@ public struct Importer {
     report.databaseBytes = store.path.isEmpty ? 0 : (try? FileManager.default.attributesOfItem(atPath: store.path)[.size] as? Int) ?? 0
     report.seconds = (ContinuousClock.now - clock).seconds
     return report
+  }
+
+  /// Records whose parent never came are bad too, which shows only at the end.
+  private func judgeWaiting(_ report: inout ImportReport, _ db: Database) throws {
+    let read = report.files.indices.filter { [.imported, .resumed].contains(report.files[$0].status) }
+    guard let limit = options.maxBad, let last = read.last else { return }
+    let waiting = try read.reduce(0) { sum, file in
+      let sql = "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL AND source = ?"
+      return try sum + (Int.fetchOne(db, sql: sql, arguments: [report.files[file].source]) ?? 0)
+    }
+    if waiting + report.counts.quarantined > limit { report.files[last].status = .stopped }
   }
 
   /// What can only be said when all records are there. An import that was interrupted says it when it goes on.

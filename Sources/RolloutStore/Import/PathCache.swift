@@ -91,7 +91,7 @@ extension TokenColumns {
     for (name, a, b) in [("logprobs", logprobs, other.logprobs), ("entropies", entropies, other.entropies)] {
       guard let a else { continue }
       if let b, a.isBitwiseEqual(b, mine, shift) { continue }
-      if let i = mine.first(where: { i in a[i].map { $0 != b?[i + shift] } ?? false }) { return (name, at(i)) }
+      if let i = mine.first(where: { i in a[i] != nil && !a.hasSameValue(i, b, i + shift) }) { return (name, at(i)) }
     }
     if let i = topDifference(other, mine, shift) { return ("top_logprobs", at(i)) }
     return nil
@@ -112,7 +112,7 @@ extension TokenColumns {
       let k = Int(a.counts[i])
       let l = Int(b.counts[i + shift])
       if k > 0, k != l || a.tokenIDs[p..<(p + k)] != b.tokenIDs[q..<(q + l)] { return i }
-      for j in 0..<k where a.logprobs[p + j] != b.logprobs[q + j] { return i }
+      for j in 0..<k where !a.logprobs.hasSameValue(p + j, b.logprobs, q + j) { return i }
       p += k
       q += l
     }
@@ -121,6 +121,12 @@ extension TokenColumns {
 }
 
 extension RealColumn {
+  /// Whether the same decimal can stand behind two values: one column may be wide because of other numbers in it.
+  func hasSameValue(_ i: Int, _ other: RealColumn?, _ j: Int) -> Bool {
+    guard let x = self[i], let other, let y = other[j] else { return self[i] == nil && other?[j] == nil }
+    return (precision == .float64) == (other.precision == .float64) ? x == y : Float(x) == Float(y)
+  }
+
   /// Whether a range equals another column's, shifted; false if they are of different widths.
   func isBitwiseEqual(_ other: RealColumn, _ range: Range<Int>, _ shift: Int) -> Bool {
     guard precision != .float64, other.precision != .float64, range.lowerBound + shift >= 0,

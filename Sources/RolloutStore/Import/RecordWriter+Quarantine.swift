@@ -36,7 +36,12 @@ extension RecordWriter {
         origin.source, origin.position.line, origin.position.byteOffset, origin.position.length,
         reason.rawValue, message, excerpt, kept, waiting?.run, waiting?.forKey, waiting?.asKey,
       ])
-    if waiting != nil { self.waiting += 1 } else { counts.quarantined += 1 }
+    if waiting != nil {
+      self.waiting += 1
+    } else {
+      counts.quarantined += 1
+      bad += 1
+    }
   }
 
   /// Writes the records that waited for this one, and those that waited for them.

@@ -20,7 +20,10 @@ final class RecordWriter {
   let preparer = TrajectoryPreparer()
   /// Formats by source, to read a record again that had to wait.
   var formats: [Int64: any LogFormat] = [:]
+  /// Of the file that is read.
   var counts = ImportCounts()
+  /// Bad records of all files, without those that still wait for another one.
+  var bad = 0
 
   private var nextID: [String: Int64] = [:]
   private var statements: [String: Statement] = [:]
@@ -41,13 +44,22 @@ final class RecordWriter {
     paths = PathCache(db)
     strings = StringTable(db)
     waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
+    try readIDs()
   }
 
   // MARK: Rows
 
+  /// Counts on behind the ids that are there now, before anything is deleted: an import in pieces then gives the same
+  /// ids as one in one go.
+  private func readIDs() throws {
+    for table in ["source", "run", "prompt_group", "trajectory", "segment", "tool_call", "model_call", "finding"] {
+      nextID[table] = (try Int64.fetchOne(db, sql: "SELECT max(id) FROM \(table)") ?? 0) + 1
+    }
+  }
+
   /// The next id of a table.
   func newID(_ table: String) throws -> Int64 {
-    let id = try nextID[table] ?? ((Int64.fetchOne(db, sql: "SELECT max(id) FROM \(table)") ?? 0) + 1)
+    guard let id = nextID[table] else { throw DatabaseError(message: "no ids are counted for \(table)") }
     nextID[table] = id + 1
     return id
   }
@@ -83,7 +95,7 @@ final class RecordWriter {
     let id: Int64
     if let known = try Int64.fetchOne(db, sql: "SELECT id FROM run WHERE run_id = ?", arguments: [name]) {
       id = known
-      try execute("UPDATE run SET is_settled = 0 WHERE id = ?", [id])
+      try reopen(id)
     } else {
       id = try newID("run")
       try execute("INSERT INTO run (id, run_id) VALUES (?, ?)", [id, name])
@@ -91,6 +103,9 @@ final class RecordWriter {
     runs[name] = id
     return id
   }
+
+  /// Calls and groups of a run are joined again at the end of this import.
+  func reopen(_ run: Int64) throws { try execute("UPDATE run SET is_settled = 0 WHERE id = ?", [run]) }
 
   /// Writes a run record; the same run described otherwise is an error of the second record.
   func write(_ run: RunRecord, _ origin: Origin, source: inout SourceState) throws {
@@ -187,14 +202,15 @@ final class RecordWriter {
       ("policy_version", facts.policyVersion, false), ("extra", facts.extra, false),
     ]
     guard let old = try fetch("SELECT * FROM prompt_group WHERE id = ?", [id]) else { return }
-    for (column, value, mustAgree) in values {
-      guard let logged = value?.databaseValue else { continue }
+    // All are compared before the first is written: a record that is put aside leaves nothing behind.
+    for (column, value, mustAgree) in values where mustAgree {
       let known: DatabaseValue = old[column]
-      if known == .null {
-        try execute("UPDATE prompt_group SET \(column) = ? WHERE id = ?", [value, id])
-      } else if known != logged, mustAgree {
+      if let logged = value?.databaseValue, known != .null, known != logged {
         throw RecordError(.promptDisagrees, "group \(key.group) has another \(column) in an earlier record")
       }
+    }
+    for (column, value, _) in values where value != nil && (old[column] as DatabaseValue) == .null {
+      try execute("UPDATE prompt_group SET \(column) = ? WHERE id = ?", [value, id])
     }
   }
 
@@ -202,7 +218,7 @@ final class RecordWriter {
 
   /// A transaction was rolled back: what is remembered of its rows is wrong.
   func forget() throws {
-    nextID.removeAll()
+    try readIDs()
     runs.removeAll()
     groups.removeAll()
     paths.clear()

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import GRDBSQLite
 import Rollouts
 
 /// A value of a query's result.
@@ -26,6 +27,18 @@ extension Store {
     do {
       try queue.read { db in
         db.add(function: Self.jsonColumn)
+        // A query may work long before its first row, or have one row only.
+        let limit = Unmanaged.passRetained(Deadline(date: deadline))
+        defer {
+          sqlite3_progress_handler(db.sqliteConnection, 0, nil, nil)
+          limit.release()
+        }
+        sqlite3_progress_handler(
+          db.sqliteConnection, 20_000,
+          { context in
+            guard let context else { return 0 }
+            return Date.now > Unmanaged<Deadline>.fromOpaque(context).takeUnretainedValue().date ? 1 : 0
+          }, limit.toOpaque())
         let statement = try db.makeStatement(sql: sql)
         guard statement.isReadonly else {
           throw StoreError(.failed, "the query would change the database; only SELECT, WITH and PRAGMA that read are run")
@@ -35,16 +48,24 @@ extension Store {
         let cursor = try Row.fetchCursor(statement, arguments: StatementArguments(values))
         try header(statement.columnNames)
         while let row = try cursor.next() {
-          if Date.now > deadline { throw StoreError(.failed, "the query took longer than \(timeout) s (--timeout)") }
           if try !body(row.databaseValues.map(Self.value)) { break }
         }
       }
     } catch let error as DatabaseError {
+      if error.resultCode == .SQLITE_INTERRUPT {
+        throw StoreError(.failed, "the query took longer than \(timeout) s (--timeout)")
+      }
       if error.resultCode == .SQLITE_ERROR || error.resultCode == .SQLITE_MISUSE {
         throw StoreError(.failed, error.message ?? error.description)
       }
       throw Self.translated(error, path)
     }
+  }
+
+  private final class Deadline {
+    let date: Date
+
+    init(date: Date) { self.date = date }
   }
 
   private static func value(_ value: DatabaseValue) -> QueryValue {

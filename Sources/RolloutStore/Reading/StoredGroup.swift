@@ -47,7 +47,7 @@ public final class GroupDecoder {
         trajectory.declaredParent = at
       }
       if stored.hasTokens {
-        var assembler = ColumnAssembler()
+        var assembler = ColumnAssembler(total: stored.segments.reduce(0) { $0 + $1.count })
         for segment in stored.segments {
           try assembler.append(count: segment.count, generated: segment.generated, segment.blobs, decoder)
         }

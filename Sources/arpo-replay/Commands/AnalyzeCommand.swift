@@ -52,11 +52,11 @@ struct AnalyzeCommand: ParsableCommand {
       progress.finish()
       let status = ImportSummary.status(of: report)
       for file in report.files {
-        if let message = file.message { Talk.warn("\(file.path): \(terminalSafe(message, unicode: true, limit: 1000))") }
+        if let message = file.message { Talk.warn("\(file.path): \(Escaping.line(message, width: 1000))") }
       }
       guard report.counts.trajectories > 0 else { return status == .ok ? .unrecognised : status }
       for tally in report.quarantine {
-        Talk.warn("\(tally.count) records quarantined: \(tally.name), first \(terminalSafe(tally.first, unicode: true, limit: 300))")
+        Talk.warn("\(tally.count) records quarantined: \(tally.name), first \(Escaping.line(tally.first, width: 300))")
       }
       var selection = GroupSelection()
       selection.vocabSize = vocabSize

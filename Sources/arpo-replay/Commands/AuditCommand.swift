@@ -85,13 +85,17 @@ struct AuditCommand: ParsableCommand {
   }
 
   private func parsedWindows() throws -> [Range<Int>] {
-    try windows.split(separator: ",").map { text in
+    let parsed = try windows.split(separator: ",").map { text in
       let ends = text.split(separator: "-").map { Int($0) }
       guard ends.count == 2, let start = ends[0], let end = ends[1], start >= 0, start < end, end <= 1_000_000 else {
         throw ValidationError("--windows wants start-end pairs such as 0-10,10-50, not \(text)")
       }
       return start..<end
     }
+    guard !parsed.isEmpty, Set(parsed).count == parsed.count else {
+      throw ValidationError("--windows names no window, or one twice")
+    }
+    return parsed
   }
 
   private func dimensions() throws -> [AuditDimension] {

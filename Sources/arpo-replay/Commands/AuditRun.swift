@@ -48,25 +48,25 @@ struct AuditRun {
     let renderer = AuditRenderer(report: try audit().finish(), traits: traits)
     if format == .json {
       let output = BufferedOutput()
-      output.write(renderer.document.json + "\n")
+      output.write(DocumentText.json(renderer.document) + "\n")
       return try output.flush()
     }
-    let writer = RowWriter(format: format, columns: AuditRenderer.columns)
+    let writer = RowWriter(format: format, columns: AuditRenderer.columns, traits: traits)
     for row in renderer.rows { try writer.write(row) }
     try writer.finish()
   }
 
   /// A row a tool call.
   func printCalls(_ format: OutputFormat) throws {
-    let writer = RowWriter(format: format, columns: AuditRenderer.callColumns(options.windows))
-    _ = try audit().finish { try writer.write(AuditRenderer.callRow($0)) }
+    let writer = RowWriter(format: format, columns: AuditRenderer.callColumns(options.windows), traits: traits)
+    _ = try audit().finish { try writer.write(AuditRenderer.callRow($0, estimator: $0.estimator)) }
     try writer.finish()
   }
 
   /// Mean entropy by offset, by tool.
   func printCurve(_ format: OutputFormat) throws {
     let renderer = AuditRenderer(report: try audit().finish(), traits: traits)
-    let writer = RowWriter(format: format, columns: AuditRenderer.curveColumns)
+    let writer = RowWriter(format: format, columns: AuditRenderer.curveColumns, traits: traits)
     for row in renderer.curveRows { try writer.write(row) }
     try writer.finish()
   }

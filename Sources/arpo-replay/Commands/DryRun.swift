@@ -12,13 +12,13 @@ struct DryRun {
     for path in paths {
       do {
         let found = try Importer.recognise(path, options: options)
-        print("\(terminalSafe(path, unicode: true, limit: 400)): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), run \(terminalSafe(found.runName, unicode: true, limit: 80))")
-        print("  keys: \(terminalSafe(found.keys.joined(separator: ", "), unicode: true, limit: 400))")
+        print("\(Escaping.line(path, width: 400)): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), run \(Escaping.line(found.runName, width: 80))")
+        print("  keys: \(Escaping.line(found.keys.joined(separator: ", "), width: 400))")
         // Standard input cannot be read twice.
         if path == "-" { continue }
         for record in try Importer.preview(path, options: options, limit: 3) { show(record) }
       } catch let error as InputError {
-        Talk.warn("\(terminalSafe(path, unicode: true, limit: 400)): \(terminalSafe(error.description, unicode: true, limit: 1000))")
+        Talk.warn("\(Escaping.line(path, width: 400)): \(Escaping.line(error.description, width: 1000))")
         status = .unrecognised
       }
     }
@@ -28,10 +28,10 @@ struct DryRun {
   private func show(_ previewed: PreviewedRecord) {
     let place = "  line \(previewed.position.line), byte \(previewed.position.byteOffset):"
     switch previewed.result {
-    case .failure(let error): print("\(place) \(error.reason.rawValue): \(terminalSafe(error.message, unicode: true, limit: 300))")
+    case .failure(let error): print("\(place) \(error.reason.rawValue): \(Escaping.line(error.message, width: 300))")
     case .success(let records):
       if records.isEmpty { print("\(place) nothing to import") }
-      for record in records { print("\(place) \(terminalSafe(describe(record), unicode: true, limit: 600))") }
+      for record in records { print("\(place) \(Escaping.line(describe(record), width: 600))") }
     }
   }
 

@@ -21,9 +21,9 @@ struct ImportSummary {
 
   func print(_ format: OutputFormat) throws {
     for file in report.files {
-      let path = terminalSafe(file.path, unicode: true, limit: 400)
+      let path = Escaping.line(file.path, width: 400)
       if let message = file.message, [.refused, .unreadable].contains(file.status) {
-        Talk.warn("\(path): \(terminalSafe(message, unicode: true, limit: 1000))")
+        Talk.warn("\(path): \(Escaping.line(message, width: 1000))")
       }
       if let announced = file.announcedTrajectories {
         Talk.warn("\(path): its end record announces \(announced) trajectories, the database has another number")
@@ -35,7 +35,7 @@ struct ImportSummary {
       }
     }
     let output = BufferedOutput()
-    output.write(format == .json ? json.json + "\n" : table)
+    output.write(format == .json ? DocumentText.json(json) + "\n" : table)
     try output.flush()
   }
 
@@ -65,14 +65,14 @@ struct ImportSummary {
     if !report.quarantine.isEmpty {
       out += "\nquarantined (arpo-replay query \(database) quarantine):\n"
       for tally in report.quarantine {
-        out += "  \(tally.count) \(tally.name), first \(terminalSafe(tally.first, unicode: true, limit: 200))\n"
+        out += "  \(tally.count) \(tally.name), first \(Escaping.line(tally.first, width: 200))\n"
       }
     }
     if !report.findings.isEmpty {
       out += "\nto know before trusting the numbers:\n"
       for tally in report.findings {
         let meaning = FindingText.meaning[tally.name] ?? tally.name
-        out += "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(terminalSafe(tally.first, unicode: true, limit: 200))\n"
+        out += "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(Escaping.line(tally.first, width: 200))\n"
       }
     }
     if traits.isTTY { out += "\nnext: arpo-replay audit \(database)\n" }

@@ -31,7 +31,7 @@ final class ProgressLine {
     var text = "\(progress.counts.records) records, \(Self.number(rate)) MB/s"
     if progress.counts.quarantined > 0 { text += ", \(progress.counts.quarantined) quarantined" }
     if progress.files > 1 { text = "[\(progress.file)/\(progress.files)] " + text }
-    let name = terminalSafe(URL(filePath: progress.path).lastPathComponent, unicode: true, limit: 28)
+    let name = Escaping.line(URL(filePath: progress.path).lastPathComponent, width: 28)
     guard let size = progress.size, size > 0 else { return draw("\(name) \(text)") }
     let share = min(1, Double(progress.bytesRead) / Double(size))
     let left = share > 0 ? seconds / share - seconds : 0
