@@ -1,0 +1,98 @@
+import Foundation
+import Queries
+import Testing
+import TestSupport
+
+/// The queries that come with the tool, each with what it draws for a log that one can read by hand.
+@Suite struct CannedQueryTests {
+  private let scratch: TemporaryFolder
+  private let database: String
+
+  init() throws {
+    scratch = try TemporaryFolder()
+    database = scratch.path("runs.db")
+    let log = try scratch.write(
+      [
+        #"{"schema":"arpo-rollout/1","kind":"run","run_id":"r1","tokenizer":{"name":"t","vocab_size":100}}"#,
+        #"{"kind":"group","group_id":"p1","step":3,"data_source":"hotpotqa","prompt_text":"q"}"#,
+        #"{"kind":"trajectory","group_id":"p1","trajectory_id":"a","rollout_index":0,"step":3,"token_ids":[1,2,3,4,5,6],"logprobs":[-0.5,-0.25,null,null,-1,-2],"segments":[{"kind":"tool_call","start":0,"end":2,"tool":"search","tool_call_id":"c1"},{"kind":"tool_result","start":2,"end":4,"tool":"search","tool_call_id":"c1","status":"ok","latency_s":0.5},{"kind":"answer","start":4,"end":6}],"reward":1}"#,
+        #"{"kind":"trajectory","group_id":"p1","trajectory_id":"b","rollout_index":1,"step":3,"parent_id":"a","branch_token_index":4,"token_ids":[7,8,9],"logprobs":[-1,null,-3],"segments":[{"kind":"tool_call","start":4,"end":5,"tool":"python"},{"kind":"tool_result","start":5,"end":6,"tool":"python","status":"error","latency_s":1.5},{"kind":"answer","start":6,"end":7}],"reward":0}"#,
+        #"{"kind":"trajectory","group_id":"p1","trajectory_id":"c","step":3,"token_ids":[1],"logprobs":[0.5],"reward":0}"#,
+      ], "log.jsonl")
+    let run = try Tool.run(["import", database, log, "--quiet"])
+    #expect(run.status == 2, "\(run.errors)")
+  }
+
+  @Test func everyFileIsAQueryWithATitle() throws {
+    let folder = TestPaths.checkout.appending(path: "Queries")
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".sql") }
+    #expect(Set(files) == Set(CannedQuery.all.map { $0.name + ".sql" }))
+    for query in CannedQuery.all { #expect(query.title.hasSuffix(".") && query.title.count > 20) }
+    let help = try Tool.run(["query", "--help"])
+    for query in CannedQuery.all { #expect(help.text.contains("\(query.name): \(query.title.prefix(20))")) }
+  }
+
+  @Test(arguments: [
+    (
+      "evidence",
+      """
+      run_id,evidence,trajectories,generated,tokens,tokens_flat,tool_calls,mean_reward\r
+      r1,"token_ids,sampled_logprobs",2,6,9,13,2,0.5\r
+
+      """
+    ),
+    (
+      "forks",
+      """
+      run_id,group_id,parent,child,branch_index,parent_length,after,parent_reward,child_reward,gain\r
+      r1,p1,a,b,4,6,tool_result search,1,0,-1\r
+
+      """
+    ),
+    (
+      "groups",
+      """
+      run_id,step,group_id,data_source,leaves,scored,mean_reward,min_reward,max_reward,signal,forks,tokens,shared\r
+      r1,3,p1,hotpotqa,2,2,0.5,0,1,1,1,9,0.3077\r
+
+      """
+    ),
+    (
+      "tools",
+      """
+      run_id,tool,calls,trajectories,failures,mean_latency_s,max_latency_s,mean_result_tokens,mean_reward\r
+      r1,python,1,1,1,1.5,1.5,1,0\r
+      r1,search,1,1,0,0.5,0.5,2,1\r
+
+      """
+    ),
+  ])
+  func draws(name: String, expected: String) throws {
+    let run = try Tool.run(["query", database, name, "--format", "csv"])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.text == expected)
+  }
+
+  @Test func quarantine() throws {
+    let run = try Tool.run(["query", database, "quarantine", "--format", "ndjson"])
+    let row = try #require(try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+    #expect(row["reason"] as? String == "positive_logprob")
+    #expect(row["records"] as? Int == 1)
+    #expect(row["first_line"] as? Int == 5)
+  }
+
+  @Test func queriesOnlyRead() throws {
+    let run = try Tool.run(["query", database, "DELETE FROM trajectory"])
+    #expect(run.status == 1)
+    #expect(run.errors.contains("only"))
+    let count = try Tool.run(["query", database, "SELECT count(*) AS n FROM trajectory", "--format", "csv"])
+    #expect(count.text == "n\r\n2\r\n")
+  }
+
+  @Test func parameters() throws {
+    let run = try Tool.run([
+      "query", database, "SELECT trajectory_id FROM trajectories WHERE reward > :low", "-p", "low=0.5", "--format", "csv",
+    ])
+    #expect(run.text == "trajectory_id\r\na\r\n")
+  }
+}
