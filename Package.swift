@@ -49,7 +49,7 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay",
       dependencies: [
-        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries",
+        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

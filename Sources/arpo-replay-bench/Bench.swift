@@ -7,12 +7,11 @@ import Foundation
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "arpo-replay-bench",
-    abstract: """
-      Measures arpo-replay.
-
-        swift run -c release arpo-replay-bench compare bench.jsonl.zst --peers ../shared/bench
-        swift run -c release arpo-replay-bench scale small.jsonl.zst large.jsonl.zst
-        swift run -c release arpo-replay-bench phases bench.jsonl.zst
+    abstract: "Measures arpo-replay.",
+    discussion: """
+        swift run -c release arpo-replay-bench compare LOG --peers DIR
+        swift run -c release arpo-replay-bench scale SMALL LARGE
+        swift run -c release arpo-replay-bench phases LOG
       """,
     subcommands: [CompareCommand.self, ScaleCommand.self, PhasesCommand.self])
 }

@@ -79,7 +79,7 @@ import Testing
     let reading = try trial.reading()
     let report = try trial.run(lines: lines.reversed(), "b.jsonl")
     #expect(report.counts.trajectories == 0 && report.counts.duplicates > 0)
-    #expect(report.quarantine.map(\.name) == (name.contains("batch") ? ["?"] : []), "\(report.quarantine)")
+    #expect(report.quarantine.map(\.name) == (name.contains("batch") ? ["missing_field"] : []), "\(report.quarantine)")
     #expect(try trial.reading() == reading)
   }
 }

@@ -13,23 +13,25 @@ struct DocumentScanner {
 
   /// Where the next byte to look at is.
   var offset = 0
-  private var start = -1
+  /// Where the value began; below zero if its beginning was dropped.
+  private var start = Self.nowhere
   private var depth = 0
   private var inString = false
   private var escaped = false
   private var inScalar = false
+  private static let nowhere = Int.min
 
   /// Forgets `n` bytes at the front of the buffer.
   mutating func drop(_ n: Int) {
     offset -= n
-    if start >= 0 { start -= n }
+    if start != Self.nowhere { start -= n }
   }
 
   /// The next value in the bytes. Commas count as white space between the elements of an array.
   mutating func next(in bytes: UnsafeRawBufferPointer, elements: Bool) -> Step {
     while offset < bytes.count {
       let b = bytes[offset]
-      if start < 0 {
+      if start == Self.nowhere {
         switch b {
         case 0x20, 0x0A, 0x0D, 0x09: offset += 1
         case UInt8(ascii: ",") where elements: offset += 1
@@ -39,7 +41,7 @@ struct DocumentScanner {
         case UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: ","), UInt8(ascii: ":"): return .bad(offset)
         default: start = offset
         }
-        if start < 0 { continue }
+        if start == Self.nowhere { continue }
       }
       if inString {
         if escaped { escaped = false } else if b == UInt8(ascii: "\\") { escaped = true } else if b == UInt8(ascii: "\"") {
@@ -71,12 +73,12 @@ struct DocumentScanner {
         offset += 1
       }
     }
-    return .more(from: start >= 0 ? start : offset)
+    return .more(from: start == Self.nowhere ? offset : max(0, start))
   }
 
   /// The value that is being read ends with the bytes.
   mutating func finishAtEnd(_ count: Int) -> Range<Int>? {
-    guard start >= 0 else { return nil }
+    guard start != Self.nowhere else { return nil }
     offset = count
     guard case .value(let range) = finish() else { return nil }
     return range

@@ -32,6 +32,10 @@ public final class RecordStream {
   private var isFailureTold = false
   private var scanner = DocumentScanner()
   private var isInsideArray = false
+  /// Where a document began that is longer than a record may be and is read over.
+  private var longDocument: ResumePoint?
+  /// Lines that were read over to recognise the log.
+  private var passedOver: [RecordBlock] = []
   /// Bytes at the front of the window whose line feeds `countedLines` holds; only for documents.
   private var counted = 0
   private var countedLines = 0
@@ -55,10 +59,19 @@ public final class RecordStream {
       window.drop(3)
       position.byteOffset += 3
     }
-    let lines = previewLines(limit: limit)
+    var lines = previewLines(limit: limit)
+    var found: (JSONValue, Place)?
+    while lines.isEmpty {
+      found = firstDocument()
+      // A first line that is longer than allowed does not hide the records behind it.
+      guard found == nil, !atEnd, window.used >= maxRecord, passedOver.count < 20, let block = skipLongLine() else { break }
+      passedOver.append(block)
+      fill()
+      lines = previewLines(limit: limit)
+    }
     if let first = lines.first, case .array = first, lines.count == 1, atEnd { return previewArray(first, limit) }
     if !lines.isEmpty { return lines }
-    guard let (document, place) = firstDocument() else { return [] }
+    guard let (document, place) = found else { return [] }
     if case .array = document, place != .line(isLast: false) { return previewArray(document, limit) }
     layout = place == .other ? .documents : .lines
     return [document]
@@ -120,8 +133,8 @@ public final class RecordStream {
         return parsed(range).map { ($0, isLine ? .line(isLast: isLast) : .other) }
       case .bad, .closed: return nil
       case .more(let from):
-        if atEnd || window.used >= maxRecord { return firstElement(of: from).map { ($0, .other) } }
-        window.grow(to: min(maxRecord, 2 * window.capacity))
+        if atEnd || window.used >= longest { return firstElement(of: from).map { ($0, .other) } }
+        window.grow(to: min(longest, 2 * window.capacity))
         fill()
       }
     }
@@ -169,11 +182,13 @@ public final class RecordStream {
       left -= n
     }
     position = resume
+    passedOver = []
     isInsideArray = layout == .elements && resume.byteOffset > 0
   }
 
   /// The next block, `nil` at the end of the log. After `nil`, `failure` says whether the log really ended there.
   public func next() -> RecordBlock? {
+    if !passedOver.isEmpty { return finished(passedOver.removeFirst()) }
     while !isFinished {
       let block = layout == .lines ? nextLines() : nextDocuments()
       guard let block else { continue }
@@ -233,17 +248,18 @@ public final class RecordStream {
       return nil
     }
     var slices: [RecordBlock.Slice] = []
+    var failures: [RecordBlock.Failure] = []
     var start = 0
     while let newline = firstNewline(from: start) {
-      addLine(start..<newline, isUnterminated: false, to: &slices)
+      addLine(start..<newline, isUnterminated: false, to: &slices, &failures)
       // The zero that stops every scan at the record's end.
       window.storage[newline] = 0
       position.lines += 1
       start = newline + 1
     }
     if start == 0, !atEnd {
-      if window.capacity < maxRecord {
-        window.grow(to: min(maxRecord, 2 * window.capacity))
+      if window.capacity < longest {
+        window.grow(to: min(longest, 2 * window.capacity))
         return nil
       }
       return skipLongLine()
@@ -251,7 +267,7 @@ public final class RecordStream {
     let origin = position.byteOffset
     var resume = ResumePoint(byteOffset: origin + start, lines: position.lines)
     if atEnd {
-      addLine(start..<window.used, isUnterminated: true, to: &slices)
+      addLine(start..<window.used, isUnterminated: true, to: &slices, &failures)
       window.storage[window.used] = 0
       // White space behind the last line is nobody's record.
       if slices.last?.isUnterminated != true { resume.byteOffset = origin + window.used }
@@ -259,26 +275,40 @@ public final class RecordStream {
       isFinished = true
     }
     for i in slices.indices { slices[i].position.byteOffset += origin }
+    for i in failures.indices { failures[i].position.byteOffset += origin }
     let block = window
     window = pool.take(capacity: blockSize)
     window.append(tail: base, from: start, count: block.used - start)
     position.byteOffset = origin + start
     block.slices = slices
+    block.failures = failures
     block.resume = resume
     return block
   }
 
-  private func addLine(_ range: Range<Int>, isUnterminated: Bool, to slices: inout [RecordBlock.Slice]) {
+  /// The longest line that the window must hold, with its line end.
+  private var longest: Int { maxRecord + 2 }
+
+  private func tooLong(_ length: Int) -> RecordError {
+    RecordError(.tooLong, "the record has \(length) bytes; at most \(maxRecord) are allowed")
+  }
+
+  private func addLine(
+    _ range: Range<Int>, isUnterminated: Bool, to slices: inout [RecordBlock.Slice],
+    _ failures: inout [RecordBlock.Failure]
+  ) {
     var end = range.upperBound
     if end > range.lowerBound, window.storage[end - 1] == 0x0D { end -= 1 }
     let isBlank = slice(range.lowerBound..<end).allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     guard !isBlank else { return }
     if end < range.upperBound { window.storage[end] = 0 }
-    slices.append(
-      RecordBlock.Slice(
-        position: RecordPosition(
-          line: position.lines + 1, byteOffset: range.lowerBound, length: end - range.lowerBound),
-        offset: range.lowerBound, isUnterminated: isUnterminated))
+    let place = RecordPosition(
+      line: position.lines + 1, byteOffset: range.lowerBound, length: end - range.lowerBound)
+    if place.length > maxRecord {
+      failures.append(RecordBlock.Failure(position: place, error: tooLong(place.length)))
+    } else {
+      slices.append(RecordBlock.Slice(position: place, offset: range.lowerBound, isUnterminated: isUnterminated))
+    }
   }
 
   /// Reads over a line that is longer than a record may be.
@@ -301,7 +331,7 @@ public final class RecordStream {
     block.failures = [
       RecordBlock.Failure(
         position: RecordPosition(line: begin.lines + 1, byteOffset: begin.byteOffset, length: length),
-        error: RecordError(.tooLong, "the record has \(length) bytes; at most \(maxRecord) are allowed"))
+        error: tooLong(length))
     ]
     block.resume = position
     return block
@@ -315,20 +345,22 @@ public final class RecordStream {
     while block.used < blockSize, !isFinished {
       if layout == .elements, !isInsideArray {
         fill()
-        guard let open = slice(0..<window.used).firstIndex(of: UInt8(ascii: "[")) else {
-          isFinished = true
-          break
+        let all = slice(0..<window.used)
+        let blank = all.firstIndex { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 } ?? all.count
+        isFinished = blank == all.count && atEnd
+        isInsideArray = blank < all.count && all[blank] == UInt8(ascii: "[")
+        consume(isInsideArray ? blank + 1 : blank)
+        scanner = DocumentScanner()
+        if !isInsideArray, window.used > 0 {
+          addFailure(RecordError(.invalidJSON, "text behind the array of records", at: 0), window.used, to: block)
         }
-        scanner = DocumentScanner(offset: open + 1)
-        consume(open + 1)
-        isInsideArray = true
         continue
       }
       switch scanner.next(in: slice(0..<window.used), elements: isInsideArray) {
       case .value(let range): addDocument(range, to: block, isUnterminated: false)
       case .closed(let end):
         consume(end)
-        isFinished = true
+        isInsideArray = false
       case .bad(let at):
         consume(at)
         addFailure(RecordError(.invalidJSON, "a character that cannot begin a JSON value", at: 0), 1, to: block)
@@ -336,14 +368,17 @@ public final class RecordStream {
         if atEnd {
           if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }
           isFinished = true
+          consume(window.used)
         } else if from > 0 || window.used < window.capacity {
           consume(from)
           fill()
-        } else if window.capacity < maxRecord {
-          window.grow(to: min(maxRecord, 2 * window.capacity))
+        } else if window.capacity < longest {
+          window.grow(to: min(longest, 2 * window.capacity))
           fill()
         } else {
-          addFailure(RecordError(.tooLong, "a value longer than \(maxRecord) bytes"), window.used, to: block)
+          longDocument = longDocument ?? position
+          consume(window.used)
+          fill()
         }
       }
     }
@@ -377,6 +412,19 @@ public final class RecordStream {
   }
 
   private func addDocument(_ range: Range<Int>, to block: RecordBlock, isUnterminated: Bool) {
+    if longDocument != nil || range.count > maxRecord {
+      let begin =
+        longDocument
+        ?? ResumePoint(byteOffset: position.byteOffset + range.lowerBound, lines: lines(before: range.lowerBound))
+      let length = position.byteOffset + range.upperBound - begin.byteOffset
+      block.failures.append(
+        RecordBlock.Failure(
+          position: RecordPosition(line: begin.lines + 1, byteOffset: begin.byteOffset, length: length),
+          error: tooLong(length)))
+      longDocument = nil
+      _ = lines(before: range.upperBound)
+      return
+    }
     let line = lines(before: range.lowerBound) + 1
     block.slices.append(
       RecordBlock.Slice(

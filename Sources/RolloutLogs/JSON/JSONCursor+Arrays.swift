@@ -186,12 +186,17 @@ extension JSONCursor {
                 return
               }
             }
-            if value.isInfinite {
-              move(to: start)
-              failure = fail("an element of \(what) is not finite", .notFinite)
-              return
-            }
             let narrow = Float(value)
+            if exponent < -37 || exponent > 18 || significant > 19, !narrow.isNormal, value != 0 {
+              if value.isInfinite {
+                move(to: start)
+                failure = fail("an element of \(what) is not finite", .notFinite)
+                return
+              }
+              // Too large or too small for a float32, however few digits it has.
+              digitsSeen = 99
+              if value > 0 { largest = Swift.max(largest, .leastNonzeroMagnitude) }
+            }
             exact = exact && Double(narrow) == value
             largest = Swift.max(largest, narrow)
             out.append(convert(value))

@@ -196,22 +196,18 @@ struct FileImport {
     defer { source = state }
     state.bytes = block.bytesRead
     state.hash = block.hash
-    for failure in block.failures {
-      state.records += 1
-      writer.counts.records += 1
-      try quarantine(failure.error, nil, failure.position, state)
-    }
-    // Bad records are told again if the import goes on before them.
-    state.resume =
-      block.slices.first.map { ResumePoint(byteOffset: $0.position.byteOffset, lines: $0.position.line - 1) }
-      ?? block.resume
-    try stopIfTooManyAreBad()
+    var failures = block.failures[...]
     // The last record is bad and may be unfinished: it is read again when the log has grown.
     var hasOpenTail = false
     var isFailureTold = block.streamFailure == nil
     for item in prepared.items {
       let index = switch item { case .records(_, let i), .bad(_, let i): i }
       let slice = block.slices[index]
+      while let failure = failures.first, failure.position.byteOffset < slice.position.byteOffset {
+        failures.removeFirst()
+        state.resume = ResumePoint(byteOffset: slice.position.byteOffset, lines: slice.position.line - 1)
+        try tell(failure, &state)
+      }
       let origin = Origin(source: state.id, position: slice.position)
       state.records += 1
       writer.counts.records += 1
@@ -239,12 +235,23 @@ struct FileImport {
       state.resume = place(behind: index, of: block)
       try stopIfTooManyAreBad()
     }
+    for failure in failures {
+      state.resume = block.resume
+      try tell(failure, &state)
+    }
     state.resume = hasOpenTail || block.slices.last?.isUnterminated != true ? block.resume : behindTail(block)
     if let failure = block.streamFailure, !isFailureTold {
       let here = RecordPosition(line: state.resume.lines + 1, byteOffset: state.resume.byteOffset, length: 0)
       try quarantine(RecordError(failure.reason, failure.description), nil, here, state)
       try stopIfTooManyAreBad()
     }
+  }
+
+  private func tell(_ failure: RecordBlock.Failure, _ state: inout SourceState) throws {
+    state.records += 1
+    writer.counts.records += 1
+    try quarantine(failure.error, nil, failure.position, state)
+    try stopIfTooManyAreBad()
   }
 
   private func stopIfTooManyAreBad() throws {

@@ -6,17 +6,15 @@ import RolloutStore
 struct AnalyzeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "analyze",
-    abstract: """
-      One log, every analysis, no database.
-
-        arpo-replay analyze run.jsonl.zst                      # the audit, to read
-        arpo-replay analyze run.jsonl.zst --format json        # one document with everything
-        zstdcat run.zst | arpo-replay analyze - --format json --temperature 1.3
-      """,
+    abstract: "One log, every analysis, no database.",
     discussion: """
-      The log is imported into a temporary database. With --format json the document has the keys unit, trajectories,
-      groups, budget, entropy, at_temperature (with --temperature), windows and branching, as described in
-      Fixtures/goldens/analysis/README.md; entropies are in nats.
+        arpo-replay analyze run.jsonl.zst                # the audit, to read
+        arpo-replay analyze run.jsonl.zst --format json  # all in a document
+        zstdcat run.zst | arpo-replay analyze - --temperature 1.3
+
+      The log is imported into a temporary database. With --format json the document has the keys that \
+      Fixtures/goldens/analysis/README.md describes: unit, trajectories, groups, budget, entropy, at_temperature (with \
+      --temperature), windows, branching. Entropies are in nats.
 
       Exit codes: \(ExitStatus.summary)
       """)

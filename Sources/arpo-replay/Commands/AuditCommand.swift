@@ -6,18 +6,17 @@ import RolloutStore
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audit",
-    abstract: """
-      Token entropy after tool calls, by tool, against the trajectory's initial entropy.
-
-        arpo-replay audit runs.db                              # by tool, with the curve
-        arpo-replay audit runs.db --by data_source --by step   # split otherwise too
-        arpo-replay audit runs.db --calls --format csv         # a row a tool call
-        arpo-replay audit runs.db --format json                # every number
-      """,
+    abstract: "Token entropy after tool calls, by tool, against the initial entropy.",
     discussion: """
-      Windows count generated tokens from the end of a tool result; entropies are in nats. Estimators: exact (logged),
-      topk, topk-renormalized, lower and upper bounds of the true entropy, sampled-nll. Without --estimator the best that
-      each run's log allows is used, and the output says which. Intervals: 95 %, Poisson bootstrap over prompt groups.
+        arpo-replay audit runs.db                     # by tool, with the curve
+        arpo-replay audit runs.db --by data_source --by step  # otherwise too
+        arpo-replay audit runs.db --calls --format csv        # a row a call
+        arpo-replay audit runs.db --format json               # every number
+
+      Windows count generated tokens from the end of a tool result; entropies are in nats. Estimators: exact (logged), \
+      topk, topk-renormalized, lower and upper bounds of the true entropy, sampled-nll. Without --estimator the best \
+      that each run's log allows is used, and the output says which. Intervals: 95 %, Poisson bootstrap over prompt \
+      groups.
 
       Exit codes: \(ExitStatus.summary)
       """)

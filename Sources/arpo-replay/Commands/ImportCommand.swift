@@ -40,17 +40,15 @@ struct LogOptions: ParsableArguments {
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: """
-      Reads logs into a database.
-
-        arpo-replay import runs.db logs/               # a folder, every log in it
-        arpo-replay import runs.db a.jsonl.zst b.gz    # zstd, gzip or plain, told by content
-        zstdcat a.zst | arpo-replay import runs.db -   # standard input
-        arpo-replay import runs.db log.jsonl --dry-run # what would be read
-      """,
+    abstract: "Reads logs into a database.",
     discussion: """
-      The same file again adds nothing; a file that has grown adds what is new; an import that was interrupted goes on
-      where it stopped. Records that cannot be read go to the quarantine with their line, byte offset and reason
+        arpo-replay import runs.db logs/             # a folder, all its logs
+        arpo-replay import runs.db a.jsonl.zst b.gz  # told by content
+        zstdcat a.zst | arpo-replay import runs.db - # standard input
+        arpo-replay import runs.db log --dry-run     # what would be read
+
+      The same file again adds nothing; a file that has grown adds what is new; an import that was interrupted goes on \
+      where it stopped. Records that cannot be read go to the quarantine with their line, byte offset and reason \
       (arpo-replay query runs.db quarantine), and everything else is imported.
 
       Formats:

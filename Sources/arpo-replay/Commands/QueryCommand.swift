@@ -6,19 +6,17 @@ import RolloutStore
 struct QueryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "query",
-    abstract: """
-      Runs a query that comes with the tool, or SQL.
-
-        arpo-replay query runs.db tools                        # calls, failures and latency by tool
-        arpo-replay query runs.db "SELECT * FROM trajectories LIMIT 5" --format csv
-        arpo-replay query runs.db "SELECT * FROM groups WHERE step = :step" -p step=12
-      """,
+    abstract: "Runs a query that comes with the tool, or SQL.",
     discussion: """
+        arpo-replay query runs.db tools    # calls, failures, latency by tool
+        arpo-replay query runs.db "SELECT * FROM trajectories LIMIT 5"
+        arpo-replay query runs.db "SELECT * FROM groups WHERE step = :s" -p s=12
+
       Queries:
       \(CannedQuery.all.map { "  \($0.name): \($0.title)" }.joined(separator: "\n"))
 
-      The tables and views are described by arpo-replay schema. In SQL, json_column(blob) turns a token column into a JSON
-      array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1.
+      The tables and views are described by arpo-replay schema. In SQL, json_column(blob) turns a token column into a \
+      JSON array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1.
       """)
 
   @Argument(help: "The database.")
@@ -80,11 +78,8 @@ struct QueryCommand: ParsableCommand {
 struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "schema",
-    abstract: """
-      Prints the database's schema, with a comment for every table and column.
-
-        arpo-replay schema | less
-      """)
+    abstract: "Prints the database's schema, with a comment for every table and column.",
+    discussion: "  arpo-replay schema | less")
 
   func run() throws { print(Store.schema, terminator: "") }
 }
