@@ -1,6 +1,8 @@
 import Rollouts
 
-/// Checks that a column of logprobs goes through on its way in. They change nothing; a user should know what they find.
+/// Checks that a column of logprobs goes through on its way in.
+///
+/// They change nothing; a user should know what they find.
 enum Forensics {
   /// Consecutive logprobs of exactly 0.0 that are worth telling: p = 1 to float32 precision does happen, but rarely
   /// often in a row, while a placeholder for "missing" comes in runs (huggingface/OpenEnv PR #1036).

@@ -42,7 +42,8 @@ extension LogFile {
     let parts = path.split(separator: "/").map(String.init)
     let name = path == "-" ? "stdin" : parts.last ?? path
     var stem = name
-    for suffix in [".zst", ".zstd", ".gz", ".jsonl", ".ndjson", ".json"] where stem.hasSuffix(suffix) && stem != suffix {
+    for suffix in [".zst", ".zstd", ".gz", ".jsonl", ".ndjson", ".json"] where stem.hasSuffix(suffix) && stem != suffix
+    {
       stem.removeLast(suffix.count)
     }
     let folder = parts.count > 1 ? parts[parts.count - 2] : ""

@@ -1,4 +1,6 @@
-/// Why a record (or the rest of a file) could not be imported. The raw values are stored in the quarantine.
+/// Why a record (or the rest of a file) could not be imported.
+///
+/// The raw values are stored in the quarantine.
 public enum QuarantineReason: String, Sendable, CaseIterable {
   case invalidJSON = "invalid_json"
   case invalidUTF8 = "invalid_utf8"

@@ -132,7 +132,8 @@ public final class Store: Sendable {
     }
     guard version <= schemaVersion else {
       throw StoreError(
-        .otherVersion, "\(path) has schema \(version), this version reads up to \(Self.schemaVersion): update arpo-replay")
+        .otherVersion,
+        "\(path) has schema \(version), this version reads up to \(Self.schemaVersion): update arpo-replay")
     }
     return version
   }

@@ -1,4 +1,6 @@
-/// What a trajectory's log lets one compute. Every number of an analysis names the evidence it stands on.
+/// What a trajectory's log lets one compute.
+///
+/// Every number of an analysis names the evidence it stands on.
 public struct Evidence: OptionSet, Sendable, Hashable {
   public let rawValue: Int
 

@@ -76,7 +76,7 @@ public struct TrajectoryRecord: Sendable {
   public var groundTruth: String?
   /// `nil` for text-only trajectories.
   public var columns: TokenColumns?
-  /// How the logged entropies were made: `exact`, `topk`, …
+  /// How the logged entropies were made, such as `exact` or `topk`.
   public var entropyKind: String?
   /// Cover the stored tokens; indices are absolute response indices.
   public var segments: [Segment] = []
@@ -116,8 +116,9 @@ public struct ChatMessage: Sendable, Equatable {
   }
 }
 
-/// One model call of a server's response log. Calls whose request repeats an earlier request and its reply are turns
-/// of one trajectory; the store joins them.
+/// One model call of a server's response log.
+///
+/// Calls whose request repeats an earlier request and its reply are turns of one trajectory; the store joins them.
 public struct CallRecord: Sendable {
   public var runID: String?
   /// The server's id of the response, or a hash of its content.
@@ -144,8 +145,9 @@ public struct CallRecord: Sendable {
   public var extra: String?
   public var findings: [Finding] = []
 
-  public init(responseID: String, choiceIndex: Int, messages: [ChatMessage], replyCanonical: String, segments: [Segment])
-  {
+  public init(
+    responseID: String, choiceIndex: Int, messages: [ChatMessage], replyCanonical: String, segments: [Segment]
+  ) {
     self.responseID = responseID
     self.choiceIndex = choiceIndex
     self.messages = messages

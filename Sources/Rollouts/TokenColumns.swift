@@ -13,9 +13,13 @@ public struct RealColumn: Sendable, Equatable {
     case float64 = 2
   }
 
-  /// The values as float32. Empty if `precision` is `.float64`.
+  /// The values as float32.
+  ///
+  /// Empty if `precision` is `.float64`.
   public var floats: [Float]
-  /// The values as doubles. Empty unless `precision` is `.float64`.
+  /// The values as doubles.
+  ///
+  /// Empty unless `precision` is `.float64`.
   public var doubles: [Double]
   public var precision: Precision
 
@@ -103,7 +107,9 @@ public struct TopLogprobs: Sendable, Equatable {
 
 /// What the log says about a run of tokens, as parallel columns.
 public struct TokenColumns: Sendable, Equatable {
-  /// One id per token. Ids are the tokenizer's, or, where `strings` is set, positions in `strings`.
+  /// One id per token.
+  ///
+  /// Ids are the tokenizer's, or, where `strings` is set, positions in `strings`.
   public var tokenIDs: [Int32]
   /// 1 = sampled by the policy, 0 = inserted (tool results).
   public var lossMask: [UInt8]
@@ -130,7 +136,9 @@ public struct TokenColumns: Sendable, Equatable {
   public var count: Int { tokenIDs.count }
 }
 
-/// A token known by its text. Two tokens with the same text and different bytes are different tokens.
+/// A token known by its text.
+///
+/// Two tokens with the same text and different bytes are different tokens.
 public struct TokenString: Sendable, Hashable {
   public var text: String
   /// The token's bytes where the log gives them and they are not the UTF-8 of `text` (byte-split characters).

@@ -66,7 +66,9 @@ struct CompareCommand: ParsableCommand {
           "py_entropy.py")
         for line in run.output.split(separator: "\n") {
           let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
-          guard fields.count >= 8, fields[1] == "entropy", let s = Double(fields[2]), let n = Double(fields[5]) else { continue }
+          guard fields.count >= 8, fields[1] == "entropy", let s = Double(fields[2]), let n = Double(fields[5]) else {
+            continue
+          }
           note("entropy: numpy, \(fields[7])", s, run, tokensPerSecond: n)
           flat = max(flat, (n * s).rounded())
         }

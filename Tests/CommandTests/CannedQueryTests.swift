@@ -91,7 +91,8 @@ import TestSupport
 
   @Test func parameters() throws {
     let run = try Tool.run([
-      "query", database, "SELECT trajectory_id FROM trajectories WHERE reward > :low", "-p", "low=0.5", "--format", "csv",
+      "query", database, "SELECT trajectory_id FROM trajectories WHERE reward > :low", "-p", "low=0.5", "--format",
+      "csv",
     ])
     #expect(run.text == "trajectory_id\r\na\r\n")
   }

@@ -50,7 +50,10 @@ import TestSupport
       #expect(abs((row["logprob"] as? Double ?? 0) - sum) < 1e-4)
       #expect(abs((row["early"] as? Double ?? 0) - mean) < 1e-6)
     }
-    let groups = try rows(database, "SELECT trajectories, forks, json_array_length(json_column(p.prompt_token_ids)) AS n FROM groups g JOIN prompt_group p USING (id)")
+    let groups = try rows(
+      database,
+      "SELECT trajectories, forks, json_array_length(json_column(p.prompt_token_ids)) AS n FROM groups g JOIN prompt_group p USING (id)"
+    )
     #expect(groups.count == 1)
     #expect(groups[0]["trajectories"] as? Int == 5 && groups[0]["forks"] as? Int == 0 && groups[0]["n"] as? Int == 109)
     // Surprisal only: no entropy is made up.

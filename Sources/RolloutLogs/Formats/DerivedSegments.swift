@@ -2,8 +2,10 @@ import Rollouts
 
 /// Segments for token logs that have none: runs of the loss mask.
 enum DerivedSegments {
-  /// A run of 0 is a tool result, a run of 1 is what the policy said. Where the text has as many tool results as the mask
-  /// has inserted runs, the results take their tools from the text, in order.
+  /// A run of 0 is a tool result, a run of 1 is what the policy said.
+  ///
+  /// Where the text has as many tool results as the mask has inserted runs, the results take their tools from the text,
+  /// in order.
   static func fromMask(_ mask: [UInt8], first: Int, text: String?) -> [Segment] {
     var out: [Segment] = []
     var start = 0

@@ -35,7 +35,8 @@ public struct NativeLog: LogFormat {
     case "run": return [.run(try run(fields))]
     case "group": return [.group(try group(fields))]
     case "end": return [.end(trajectories: try fields.integer("trajectories"))]
-    case .some(let other): throw RecordError(.unknownRecord, "kind \"\(other)\" is not one of run, group, trajectory, end")
+    case .some(let other):
+      throw RecordError(.unknownRecord, "kind \"\(other)\" is not one of run, group, trajectory, end")
     case nil: throw RecordError(.missingField, "no \"kind\"")
     }
   }

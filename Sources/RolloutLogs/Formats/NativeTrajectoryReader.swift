@@ -64,7 +64,9 @@ struct NativeTrajectoryReader {
       if cursor.bytes(key, equal: "rewards") { return try readRewards() }
     case 8:
       if cursor.bytes(key, equal: "group_id") { return groupID = try cursor.string() }
-      if cursor.bytes(key, equal: "logprobs") { return logprobs = try readLogprobs("logprobs", expecting: tokenIDs?.count ?? 0) }
+      if cursor.bytes(key, equal: "logprobs") {
+        return logprobs = try readLogprobs("logprobs", expecting: tokenIDs?.count ?? 0)
+      }
       if cursor.bytes(key, equal: "segments") {
         guard let array = try cursor.value().array else { throw cursor.fail("segments is not an array", .wrongType) }
         return segments = array
@@ -101,7 +103,9 @@ struct NativeTrajectoryReader {
       if cursor.bytes(key, equal: "rollout_index") { return record.rolloutIndex = try cursor.integer("rollout_index") }
       if cursor.bytes(key, equal: "finish_reason") { return record.finishReason = try cursor.string() }
     case 14:
-      if cursor.bytes(key, equal: "policy_version") { return record.policyVersion = try cursor.integer("policy_version") }
+      if cursor.bytes(key, equal: "policy_version") {
+        return record.policyVersion = try cursor.integer("policy_version")
+      }
       if cursor.bytes(key, equal: "branch_segment") { return branchSegment = try cursor.integer("branch_segment") }
     case 16:
       if cursor.bytes(key, equal: "prompt_token_ids") {

@@ -17,7 +17,10 @@ public enum Container: String, Sendable {
 
   private static let refused: [([UInt8], String)] = [
     (Array("PK\u{3}\u{4}".utf8), "a zip archive (Inspect .eval, torch .pt): unpack it or export JSON Lines"),
-    (Array("PAR1".utf8), "a Parquet file: write it as JSON Lines, e.g. with DuckDB: COPY … TO 'log.jsonl' (FORMAT json)"),
+    (
+      Array("PAR1".utf8),
+      "a Parquet file: write it as JSON Lines, e.g. with DuckDB: COPY … TO 'log.jsonl' (FORMAT json)"
+    ),
     (Array("SQLite format 3\u{0}".utf8.prefix(8)), "a SQLite database; audit reads databases, import reads logs"),
     ([0x42, 0x5A, 0x68], "bzip2: recompress it with zstd"),
     ([0xFD, 0x37, 0x7A, 0x58, 0x5A], "xz: recompress it with zstd"),

@@ -1,5 +1,6 @@
-/// Finds where JSON values begin and end, without reading what they say. Keeps its place, so that a value may arrive
-/// in pieces.
+/// Finds where JSON values begin and end, without reading what they say.
+///
+/// Keeps its place, so that a value may arrive in pieces.
 struct DocumentScanner {
   enum Step: Equatable {
     case value(Range<Int>)
@@ -27,7 +28,9 @@ struct DocumentScanner {
     if start != Self.nowhere { start -= n }
   }
 
-  /// The next value in the bytes. Commas count as white space between the elements of an array.
+  /// The next value in the bytes.
+  ///
+  /// Commas count as white space between the elements of an array.
   mutating func next(in bytes: UnsafeRawBufferPointer, elements: Bool) -> Step {
     while offset < bytes.count {
       let b = bytes[offset]
@@ -44,7 +47,11 @@ struct DocumentScanner {
         if start == Self.nowhere { continue }
       }
       if inString {
-        if escaped { escaped = false } else if b == UInt8(ascii: "\\") { escaped = true } else if b == UInt8(ascii: "\"") {
+        if escaped {
+          escaped = false
+        } else if b == UInt8(ascii: "\\") {
+          escaped = true
+        } else if b == UInt8(ascii: "\"") {
           inString = false
         }
         offset += 1

@@ -169,7 +169,8 @@ final class ZstdDecoder: StreamDecoder {
       let hint = ZSTD_decompressStream(context, &target, &source)
       if ZSTD_isError(hint) != 0 {
         if ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge {
-          throw .refused("a zstd frame with a window above 128 MiB (--long); recompress it: zstd -dc --long=31 F | zstd")
+          throw .refused(
+            "a zstd frame with a window above 128 MiB (--long); recompress it: zstd -dc --long=31 F | zstd")
         }
         throw .corrupt("the zstd stream is damaged: \(String(cString: ZSTD_getErrorName(hint)))")
       }

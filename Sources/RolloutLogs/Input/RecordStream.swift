@@ -52,7 +52,9 @@ public final class RecordStream {
 
   // MARK: Recognition
 
-  /// The first records, parsed, without consuming them; decides the layout. Lines that are not JSON are passed over.
+  /// The first records, parsed, without consuming them; decides the layout.
+  ///
+  /// Lines that are not JSON are passed over.
   public func preview(limit: Int = 5) -> [JSONValue] {
     fill()
     if window.used >= 3, window.storage.starts(with: [0xEF, 0xBB, 0xBF]) {
@@ -64,7 +66,9 @@ public final class RecordStream {
     while lines.isEmpty {
       found = firstDocument()
       // A first line that is longer than allowed does not hide the records behind it.
-      guard found == nil, !atEnd, window.used >= maxRecord, passedOver.count < 20, let block = skipLongLine() else { break }
+      guard found == nil, !atEnd, window.used >= maxRecord, passedOver.count < 20, let block = skipLongLine() else {
+        break
+      }
       passedOver.append(block)
       fill()
       lines = previewLines(limit: limit)
@@ -186,7 +190,9 @@ public final class RecordStream {
     isInsideArray = layout == .elements && resume.byteOffset > 0
   }
 
-  /// The next block, `nil` at the end of the log. After `nil`, `failure` says whether the log really ended there.
+  /// The next block, `nil` at the end of the log.
+  ///
+  /// After `nil`, `failure` says whether the log really ended there.
   public func next() -> RecordBlock? {
     if !passedOver.isEmpty { return finished(passedOver.removeFirst()) }
     while !isFinished {

@@ -13,7 +13,8 @@ extension JSONCursor {
 
   /// An array of whole numbers in `0 ... Int32.max`, appended to `out`.
   /// - Parameter expected: how many there probably are; only saves growing.
-  mutating func integers(into out: inout [Int32], _ what: StaticString, expecting expected: Int = 0) throws(RecordError) {
+  mutating func integers(into out: inout [Int32], _ what: StaticString, expecting expected: Int = 0) throws(RecordError)
+  {
     guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
     var p = at &+ 1
     let base = base
@@ -200,7 +201,9 @@ extension JSONCursor {
             exact = exact && Double(narrow) == value
             largest = Swift.max(largest, narrow)
             out.append(convert(value))
-          } else if base[p] == UInt8(ascii: "n"), !negative, raw.loadUnaligned(fromByteOffset: p, as: UInt32.self) == 0x6C6C_756E {
+          } else if base[p] == UInt8(ascii: "n"), !negative,
+            raw.loadUnaligned(fromByteOffset: p, as: UInt32.self) == 0x6C6C_756E
+          {
             p &+= 4
             missing &+= 1
             out.append(nan)

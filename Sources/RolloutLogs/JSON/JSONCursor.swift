@@ -36,7 +36,9 @@ public struct JSONCursor {
 
   @inline(__always)
   mutating func skipSpace() {
-    while base[at] <= 0x20 && (base[at] == 0x20 || base[at] == 0x0A || base[at] == 0x0D || base[at] == 0x09) { at &+= 1 }
+    while base[at] <= 0x20 && (base[at] == 0x20 || base[at] == 0x0A || base[at] == 0x0D || base[at] == 0x09) {
+      at &+= 1
+    }
   }
 
   /// The next byte that is not white space; 0 at the end.
@@ -145,7 +147,9 @@ public struct JSONCursor {
     }
   }
 
-  /// Takes a string and decodes it. A lone surrogate escape becomes U+FFFD.
+  /// Takes a string and decodes it.
+  ///
+  /// A lone surrogate escape becomes U+FFFD.
   mutating func string() throws(RecordError) -> String {
     let s = try stringBytes()
     return try decoded(s)
@@ -203,8 +207,9 @@ public struct JSONCursor {
 
   // MARK: Skipping
 
-  /// Takes any value without decoding it and returns the range of its bytes. Strings are checked for being closed,
-  /// numbers and words only for their characters.
+  /// Takes any value without decoding it and returns the range of its bytes.
+  ///
+  /// Strings are checked for being closed, numbers and words only for their characters.
   mutating func skipValue() throws(RecordError) -> Range<Int> {
     skipSpace()
     let start = at

@@ -31,7 +31,9 @@ extension JSONCursor {
 
   private mutating func value(depth: Int, nodes: inout Int) throws(RecordError) -> JSONValue {
     nodes += 1
-    guard nodes <= JSONValue.maxNodes else { throw fail("more than \(JSONValue.maxNodes) values in a record", .tooLong) }
+    guard nodes <= JSONValue.maxNodes else {
+      throw fail("more than \(JSONValue.maxNodes) values in a record", .tooLong)
+    }
     switch peek() {
     case UInt8(ascii: "{"):
       guard depth < Self.maxDepth else { throw fail("nested deeper than \(Self.maxDepth)", .tooDeep) }

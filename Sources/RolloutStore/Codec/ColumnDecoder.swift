@@ -2,7 +2,9 @@ import CKernels
 import CZstd
 import Rollouts
 
-/// Reads the blobs that `ColumnEncoder` writes. One thread uses one decoder.
+/// Reads the blobs that `ColumnEncoder` writes.
+///
+/// One thread uses one decoder.
 ///
 /// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
 final class ColumnDecoder {
@@ -162,7 +164,9 @@ final class ColumnDecoder {
     guard next == rows.count else { throw ColumnError("exceptions out of order") }
   }
 
-  private func words<T: BitwiseCopyable & AdditiveArithmetic>(_ reader: inout BlobReader, count: Int, into out: inout [T])
+  private func words<T: BitwiseCopyable & AdditiveArithmetic>(
+    _ reader: inout BlobReader, count: Int, into out: inout [T]
+  )
     throws(ColumnError)
   {
     guard count > 0 else { return }
@@ -243,7 +247,9 @@ private struct BlobReader {
       shift += 7
       guard shift < 63 else { throw ColumnError("a number in a column blob is too long") }
     }
-    guard value <= UInt64(max(0, limit)) else { throw ColumnError("\(value) in a column blob where at most \(limit) fits") }
+    guard value <= UInt64(max(0, limit)) else {
+      throw ColumnError("\(value) in a column blob where at most \(limit) fits")
+    }
     return Int(value)
   }
 

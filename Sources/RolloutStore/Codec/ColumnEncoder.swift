@@ -3,7 +3,9 @@ import CZstd
 import Foundation
 import Rollouts
 
-/// Turns token columns into blobs (see ColumnCodec.swift). One thread uses one encoder.
+/// Turns token columns into blobs (see ColumnCodec.swift).
+///
+/// One thread uses one encoder.
 final class ColumnEncoder {
   private let context: OpaquePointer?
   private var out: [UInt8] = []

@@ -42,7 +42,9 @@ struct ConversationJoiner {
     let counts = countData.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
     guard let (before, message) = try predecessor(keys, of: id, run: run) else { return }
     // Branches that an earlier import hung on this call keep their indices: then it stays a trajectory of its own.
-    guard try writer.fetch("SELECT 1 FROM trajectory WHERE parent = ?", [row["trajectory"] as Int64]) == nil else { return }
+    guard try writer.fetch("SELECT 1 FROM trajectory WHERE parent = ?", [row["trajectory"] as Int64]) == nil else {
+      return
+    }
     let drop = counts[...message].reduce(0) { $0 + Int($1) }
     let inserted = counts[(message + 1)...].reduce(0) { $0 + Int($1) }
     let gap = try insertedTokens(row["prompt_token_ids"], before)
@@ -108,7 +110,8 @@ struct ConversationJoiner {
       db, sql: "SELECT * FROM segment WHERE trajectory = ? ORDER BY ordinal", arguments: [call.trajectory])
     var drop = drop
     var inserted = inserted
-    if isBranch, let shared = try sharedEnd(segments.dropFirst(drop).prefix(inserted), in: before.trajectory, behind: end)
+    if isBranch,
+      let shared = try sharedEnd(segments.dropFirst(drop).prefix(inserted), in: before.trajectory, behind: end)
     {
       // The same messages stand in between: they were said once, and the branch begins behind them.
       drop += inserted
@@ -163,7 +166,8 @@ struct ConversationJoiner {
     let behind = there.drop { $0["kind"] == "tool_call" && $0["start_index"] == $0["end_index"] as Int? }
     guard behind.count >= messages.count else { return nil }
     for (a, b) in zip(messages, behind) {
-      for column in ["kind", "tool", "tool_call_id", "text"] where a[column] as DatabaseValue != b[column] as DatabaseValue {
+      for column in ["kind", "tool", "tool_call_id", "text"]
+      where a[column] as DatabaseValue != b[column] as DatabaseValue {
         return nil
       }
     }
@@ -183,8 +187,10 @@ struct ConversationJoiner {
   }
 
   private func flatten(_ trajectory: Int64) throws {
-    try writer.execute("UPDATE segment SET start_index = 0, end_index = 0, generated = 0 WHERE trajectory = ?", [trajectory])
-    try writer.execute("UPDATE trajectory SET unit = 'token', length = 0, owned = 0, generated = 0 WHERE id = ?", [trajectory])
+    try writer.execute(
+      "UPDATE segment SET start_index = 0, end_index = 0, generated = 0 WHERE trajectory = ?", [trajectory])
+    try writer.execute(
+      "UPDATE trajectory SET unit = 'token', length = 0, owned = 0, generated = 0 WHERE id = ?", [trajectory])
     try writer.execute("UPDATE model_call SET end_index = 0 WHERE trajectory = ?", [trajectory])
   }
 

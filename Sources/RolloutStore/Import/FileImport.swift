@@ -79,7 +79,9 @@ struct FileImport {
     case part(Row)
   }
 
-  /// What the database has of this file already. Only files that could be the same are hashed.
+  /// What the database has of this file already.
+  ///
+  /// Only files that could be the same are hashed.
   private func earlierImport() throws(InputError) -> Earlier? {
     guard entry.path != "-", let size = size(of: entry.path) else { return nil }
     let name = URL(filePath: entry.path).lastPathComponent
@@ -201,7 +203,10 @@ struct FileImport {
     var hasOpenTail = false
     var isFailureTold = block.streamFailure == nil
     for item in prepared.items {
-      let index = switch item { case .records(_, let i), .bad(_, let i): i }
+      let index =
+        switch item {
+        case .records(_, let i), .bad(_, let i): i
+        }
       let slice = block.slices[index]
       while let failure = failures.first, failure.position.byteOffset < slice.position.byteOffset {
         failures.removeFirst()

@@ -32,7 +32,8 @@ final class ImportLock {
       }
       close(descriptor)
       if !told {
-        let holder = (try? String(contentsOfFile: path, encoding: .utf8))?.trimmingCharacters(in: .whitespacesAndNewlines)
+        let holder = (try? String(contentsOfFile: path, encoding: .utf8))?.trimmingCharacters(
+          in: .whitespacesAndNewlines)
         waiting(holder ?? "?")
         told = true
       }

@@ -43,7 +43,9 @@ public struct Importer {
     let log = try OpenedLog(path: path, options: options)
     var out: [PreviewedRecord] = []
     while out.count < limit, let block = log.stream.next() {
-      for failure in block.failures { out.append(PreviewedRecord(position: failure.position, result: .failure(failure.error))) }
+      for failure in block.failures {
+        out.append(PreviewedRecord(position: failure.position, result: .failure(failure.error)))
+      }
       for slice in block.slices.prefix(limit - out.count) {
         let result: Result<[RolloutRecord], RecordError> = Result { () throws(RecordError) in
           try log.format.records(in: block.bytes(of: slice), at: slice.position)
@@ -92,7 +94,8 @@ public struct Importer {
     } catch let error as DatabaseError {
       throw Store.translated(error, store.path)
     }
-    report.databaseBytes = store.path.isEmpty ? 0 : (try? FileManager.default.attributesOfItem(atPath: store.path)[.size] as? Int) ?? 0
+    report.databaseBytes =
+      store.path.isEmpty ? 0 : (try? FileManager.default.attributesOfItem(atPath: store.path)[.size] as? Int) ?? 0
     report.seconds = (ContinuousClock.now - clock).seconds
     return report
   }
@@ -108,7 +111,9 @@ public struct Importer {
     if waiting + report.counts.quarantined > limit { report.files[last].status = .stopped }
   }
 
-  /// What can only be said when all records are there. An import that was interrupted says it when it goes on.
+  /// What can only be said when all records are there.
+  ///
+  /// An import that was interrupted says it when it goes on.
   private func finish(_ writer: RecordWriter, interrupted: Bool) throws {
     try writer.settleWaiting()
     guard !interrupted else { return }

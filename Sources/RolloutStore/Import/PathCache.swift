@@ -77,8 +77,10 @@ final class PathCache {
 }
 
 extension TokenColumns {
-  /// The first place where a range of these columns contradicts another's from `theirs` on. What one of the two does not
-  /// have contradicts nothing, except that a number which only the repetition has would be lost.
+  /// The first place where a range of these columns contradicts another's from `theirs` on.
+  ///
+  /// What one of the two does not have contradicts nothing, except that a number which only the repetition has would be
+  /// lost.
   func firstDifference(from other: TokenColumns, mine: Range<Int>, theirs: Int) -> (column: String, index: Int)? {
     let shift = theirs - mine.lowerBound
     func at(_ i: Int) -> Int { i - mine.lowerBound }

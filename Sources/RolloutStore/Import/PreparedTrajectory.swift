@@ -33,7 +33,9 @@ struct EncodedTokens: Sendable {
   var entropies: [UInt8]?
 }
 
-/// Cuts and encodes trajectories. One thread uses one.
+/// Cuts and encodes trajectories.
+///
+/// One thread uses one.
 final class TrajectoryPreparer {
   private let encoder = ColumnEncoder()
 
@@ -52,7 +54,8 @@ final class TrajectoryPreparer {
       if let top = columns.topLogprobs { for i in 0..<cut { flat += Int(top.counts[i]) } }
     }
     for var segment in record.segments {
-      let isBefore = segment.end < branch || (segment.end == branch && (segment.count > 0 || record.firstIndex < branch))
+      let isBefore =
+        segment.end < branch || (segment.end == branch && (segment.count > 0 || record.firstIndex < branch))
       if isBefore { continue }
       segment.start = max(segment.start, branch)
       own.add(segment)

@@ -23,7 +23,9 @@ struct PreparedBlock: Sendable {
   var items: [Item]
 }
 
-/// The pure part of an import: bytes of a block to prepared records. One thread uses one.
+/// The pure part of an import: bytes of a block to prepared records.
+///
+/// One thread uses one.
 struct RecordPreparer {
   let format: any LogFormat
   let trajectories = TrajectoryPreparer()

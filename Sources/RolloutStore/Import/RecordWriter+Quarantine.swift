@@ -60,7 +60,9 @@ extension RecordWriter {
     }
   }
 
-  /// Tries a record again that had to wait. Returns the key of what was written.
+  /// Tries a record again that had to wait.
+  ///
+  /// Returns the key of what was written.
   private func retry(_ row: Row, run: Int64) throws -> String? {
     let source: Int64 = row["source"]
     let origin = Origin(
@@ -106,7 +108,8 @@ extension RecordWriter {
   func settleWaiting() throws {
     guard waiting > 0 else { return }
     let rows = try Row.fetchAll(
-      db, sql: "SELECT id, waits_in, waits_for, waits_as, reason FROM quarantine WHERE waits_for IS NOT NULL ORDER BY id")
+      db,
+      sql: "SELECT id, waits_in, waits_for, waits_as, reason FROM quarantine WHERE waits_for IS NOT NULL ORDER BY id")
     var parent: [String: String] = [:]
     func name(_ run: Int64, _ key: String) -> String { "\(run)/\(key)" }
     for row in rows { parent[name(row["waits_in"], row["waits_as"])] = name(row["waits_in"], row["waits_for"]) }

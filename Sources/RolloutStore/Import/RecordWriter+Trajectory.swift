@@ -16,7 +16,9 @@ extension RecordWriter {
     case waits(reason: QuarantineReason, for: String, as: String, message: String)
   }
 
-  /// Writes a trajectory. All checks come before the first row, so that an error leaves nothing behind.
+  /// Writes a trajectory.
+  ///
+  /// All checks come before the first row, so that an error leaves nothing behind.
   func write(_ prepared: PreparedTrajectory, run: Int64, _ origin: Origin) throws -> Outcome {
     let record = prepared.record
     let key = Self.key(record.trajectoryID, record.step)
@@ -31,7 +33,8 @@ extension RecordWriter {
     if let parent = record.parentID {
       guard let row = try parentRow(parent, record, run) else {
         return .waits(
-          reason: .missingParent, for: Self.key(parent, record.step), as: key, message: "parent \(parent) is not in the log")
+          reason: .missingParent, for: Self.key(parent, record.step), as: key,
+          message: "parent \(parent) is not in the log")
       }
       try check(record, against: row, named: parent)
       parentID = row["id"]
@@ -66,7 +69,8 @@ extension RecordWriter {
       throw RecordError(.badBranch, "parent \(name) is in group \(parent["group_id"] as String), not \(record.groupID)")
     }
     guard (parent["unit"] == "token") == (record.columns != nil) else {
-      throw RecordError(.badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
+      throw RecordError(
+        .badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
     }
     guard branch <= length else {
       throw RecordError(.badBranch, "the branch index is \(branch), behind the parent's end \(length)")
@@ -148,7 +152,8 @@ extension RecordWriter {
         "SELECT 1 FROM segment WHERE trajectory = ? AND text IS ?",
         [known["id"] as Int64, prepared.segments.first?.segment.text])
       if seen != nil { return .duplicate }
-      throw RecordError(.duplicateDisagrees, "part \(record.part) of \(record.trajectoryID) came before with other content")
+      throw RecordError(
+        .duplicateDisagrees, "part \(record.part) of \(record.trajectoryID) came before with other content")
     }
     guard let known, let last, last == record.part - 1 else {
       return .waits(
@@ -192,7 +197,8 @@ extension RecordWriter {
     let record = prepared.record
     let id = try newID("trajectory")
     let owned = prepared.owned
-    let text = textShared == 0 ? record.text : record.text.map { String(decoding: $0.utf8.dropFirst(textShared), as: UTF8.self) }
+    let text =
+      textShared == 0 ? record.text : record.text.map { String(decoding: $0.utf8.dropFirst(textShared), as: UTF8.self) }
     try execute(
       """
       INSERT INTO trajectory (id, run, prompt_group, trajectory_id, step, rollout_index, parent, branch_index, branch,
@@ -201,7 +207,8 @@ extension RecordWriter {
       VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?,?,?,?)
       """,
       [
-        id, run, group, record.trajectoryID, record.step, record.rolloutIndex, parent, record.branchIndex, record.branch,
+        id, run, group, record.trajectoryID, record.step, record.rolloutIndex, parent, record.branchIndex,
+        record.branch,
         record.columns == nil ? "segment" : "token", record.branchIndex + owned, owned,
         prepared.segments.reduce(0) { $0 + $1.generated }, record.reward, record.dataSource, record.policyVersion,
         record.finishReason, record.multiplicity, prepared.evidence.rawValue, record.entropyKind, text, textShared,
@@ -217,7 +224,9 @@ extension RecordWriter {
     }
     for finding in record.findings { try insert(finding, trajectory: id, source: origin.source) }
     var columns = record.columns
-    if record.firstIndex < record.branchIndex { columns = columns?.suffix(from: record.branchIndex - record.firstIndex) }
+    if record.firstIndex < record.branchIndex {
+      columns = columns?.suffix(from: record.branchIndex - record.firstIndex)
+    }
     paths.insert(
       id, parent: parent, branch: record.branchIndex, length: record.branchIndex + owned, columns: columns)
     counts.trajectories += 1
@@ -262,11 +271,13 @@ extension RecordWriter {
       """)
     let handle = statement.sqliteStatement
     sqlite3_bind_int64(handle, 1, segment)
-    let code = Self.bind([tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies][...], 2, handle)
+    let code = Self.bind(
+      [tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies][...], 2, handle)
     sqlite3_reset(handle)
     sqlite3_clear_bindings(handle)
     guard code == SQLITE_DONE else {
-      throw DatabaseError(resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
+      throw DatabaseError(
+        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
     }
   }
 

@@ -41,7 +41,8 @@ extension Store {
           }, limit.toOpaque())
         let statement = try db.makeStatement(sql: sql)
         guard statement.isReadonly else {
-          throw StoreError(.failed, "the query would change the database; only SELECT, WITH and PRAGMA that read are run")
+          throw StoreError(
+            .failed, "the query would change the database; only SELECT, WITH and PRAGMA that read are run")
         }
         var values: [String: (any DatabaseValueConvertible)?] = [:]
         for (name, text) in arguments { values[name] = Int64(text) ?? Double(text) ?? text }
@@ -104,7 +105,8 @@ extension Store {
         var at = 0
         let rows = top.counts.map { count in
           defer { at += Int(count) }
-          return "[" + (at..<(at + Int(count))).map { "[\(top.tokenIDs[$0]),\(logprobs[$0])]" }.joined(separator: ",") + "]"
+          return "[" + (at..<(at + Int(count))).map { "[\(top.tokenIDs[$0]),\(logprobs[$0])]" }.joined(separator: ",")
+            + "]"
         }
         return "[" + rows.joined(separator: ",") + "]"
       case nil: return nil

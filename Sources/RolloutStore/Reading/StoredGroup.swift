@@ -28,7 +28,9 @@ struct StoredSegment: Sendable {
   var blobs: [Data?]
 }
 
-/// Turns stored groups into groups for the analyses. One thread uses one.
+/// Turns stored groups into groups for the analyses.
+///
+/// One thread uses one.
 public final class GroupDecoder {
   private let decoder = ColumnDecoder()
 

@@ -74,7 +74,8 @@ struct AnalyzeCommand: ParsableCommand {
     let runs = try store.runs(selection)
     guard let run = runs.first, runs.count == 1 else {
       throw StoreError(
-        .failed, "the log has \(runs.count) runs (\(runs.map(\.id).joined(separator: ", "))): import it, then audit --run")
+        .failed,
+        "the log has \(runs.count) runs (\(runs.map(\.id).joined(separator: ", "))): import it, then audit --run")
     }
     let change = temperature.map { TemperatureChange(from: run.logprobTemperature, to: $0) }
     var document = AnalysisDocument(temperature: change, spill: Spill.factory)

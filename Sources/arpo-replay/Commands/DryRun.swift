@@ -12,7 +12,9 @@ struct DryRun {
     for path in paths {
       do {
         let found = try Importer.recognise(path, options: options)
-        print("\(Escaping.line(path, width: 400)): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), run \(Escaping.line(found.runName, width: 80))")
+        print(
+          "\(Escaping.line(path, width: 400)): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), run \(Escaping.line(found.runName, width: 80))"
+        )
         print("  keys: \(Escaping.line(found.keys.joined(separator: ", "), width: 400))")
         // Standard input cannot be read twice.
         if path == "-" { continue }

@@ -83,7 +83,9 @@ struct ImportCommand: ParsableCommand {
   func validate() throws {
     guard !logs.isEmpty else { throw ValidationError("name at least one log, folder, or -") }
     if let maxBad, maxBad < 0 { throw ValidationError("--max-bad is 0 or more") }
-    if logs.contains("-"), isatty(0) != 0 { throw ValidationError("- reads standard input, which is a terminal: pipe a log into it") }
+    if logs.contains("-"), isatty(0) != 0 {
+      throw ValidationError("- reads standard input, which is a terminal: pipe a log into it")
+    }
     guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
   }
 

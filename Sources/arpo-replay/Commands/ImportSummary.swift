@@ -72,7 +72,8 @@ struct ImportSummary {
       out += "\nto know before trusting the numbers:\n"
       for tally in report.findings {
         let meaning = FindingText.meaning[tally.name] ?? tally.name
-        out += "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(Escaping.line(tally.first, width: 200))\n"
+        out +=
+          "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(Escaping.line(tally.first, width: 200))\n"
       }
     }
     if traits.isTTY { out += "\nnext: arpo-replay audit \(database)\n" }
@@ -81,7 +82,11 @@ struct ImportSummary {
 
   private func note(_ file: FileReport) -> String {
     var parts: [String] = []
-    if file.status == .known { parts.append("already there") } else if file.status != .imported { parts.append(file.status.rawValue) }
+    if file.status == .known {
+      parts.append("already there")
+    } else if file.status != .imported {
+      parts.append(file.status.rawValue)
+    }
     if file.counts.duplicates > 0 { parts.append("\(file.counts.duplicates) duplicates") }
     if file.counts.copies > 0 { parts.append("\(file.counts.copies) padded copies") }
     return parts.joined(separator: ", ")

@@ -2,8 +2,9 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// Ctrl-C and SIGTERM as a flag that long work asks between steps. A second Ctrl-C ends the program at once, which is
-/// safe: what is committed stays.
+/// Ctrl-C and SIGTERM as a flag that long work asks between steps.
+///
+/// A second Ctrl-C ends the program at once, which is safe: what is committed stays.
 final class Interruption: Sendable {
   private let flag: InterruptionFlag
   // Dispatch sources are safe to use from any thread; the protocol just does not say so.
