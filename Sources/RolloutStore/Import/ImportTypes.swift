@@ -15,7 +15,7 @@ public struct ImportOptions: Sendable {
   /// Longest record in bytes.
   public var maxRecordBytes = 256 << 20
   /// Uncompressed bytes that are parsed at once.
-  var blockBytes = 2 << 20
+  public var blockBytes = 1 << 20
   /// Threads that parse and encode.
   public var workers = 2
   /// Uncompressed bytes between two commits, and the longest time in seconds.

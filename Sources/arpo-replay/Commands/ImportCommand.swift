@@ -18,6 +18,12 @@ struct LogOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Threads that parse.", visibility: .hidden))
   var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
 
+  @Option(help: ArgumentHelp("Uncompressed bytes between two commits.", visibility: .hidden))
+  var commitBytes = ImportOptions().commitBytes
+
+  @Option(help: ArgumentHelp("Bytes that are cut into records at once.", visibility: .hidden))
+  var blockBytes = ImportOptions().blockBytes
+
   func validate() throws {
     if let logFormat, LogFormats.named(logFormat) == nil {
       throw ValidationError(
@@ -25,6 +31,7 @@ struct LogOptions: ParsableArguments {
     }
     guard maxRecord > 0, maxRecord <= 4096 else { throw ValidationError("--max-record is 1 to 4096 MiB") }
     guard threads > 0, threads <= 64 else { throw ValidationError("--threads is 1 to 64") }
+    guard commitBytes > 0, blockBytes > 0 else { throw ValidationError("--commit-bytes and --block-bytes are above 0") }
   }
 
   var options: ImportOptions {
@@ -33,6 +40,8 @@ struct LogOptions: ParsableArguments {
     options.runName = run
     options.maxRecordBytes = maxRecord << 20
     options.workers = threads
+    options.commitBytes = commitBytes
+    options.blockBytes = blockBytes
     return options
   }
 }
