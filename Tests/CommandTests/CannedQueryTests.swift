@@ -96,4 +96,11 @@ import TestSupport
     ])
     #expect(run.text == "trajectory_id\r\na\r\n")
   }
+
+  @Test func longQueriesAreStopped() throws {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    let run = try Tool.run(["query", database, sql, "--timeout", "0.2"])
+    #expect(run.status == 1)
+    #expect(run.errors.contains("longer than 0.2 s"))
+  }
 }

@@ -123,7 +123,11 @@ struct GroupReader {
           evidence: Evidence(rawValue: row["evidence"]), entropyKind: row["entropy_kind"], segments: [], columns: nil),
         hasTokens: row["unit"] == "token", segments: [])
     }
-    let texts = selection.withTexts ? "s.status, s.latency_s, s.arguments, s.text" : "NULL, NULL, NULL, NULL"
+    // Forks are inferred from the tokens, and where there are none from the text.
+    let texts =
+      selection.withTexts
+      ? "s.status, s.latency_s, s.arguments, s.text"
+      : "NULL, NULL, NULL, iif(t.segment IS NULL, s.text, NULL)"
     let segments = try db.cachedStatement(
       sql: """
         SELECT s.kind, s.tool, s.start_index, s.end_index, s.generated, s.tool_call_id, \(texts),
@@ -138,9 +142,7 @@ struct GroupReader {
         trajectories[i].trajectory.segments.append(
           Segment(
             kind: SegmentKind(rawValue: row[0]) ?? .other, start: start, end: end, tool: row[1], toolCallID: row[5],
-            status: row[6], latency: row[7], arguments: row[8],
-            // A text-only unit is its text: forks are inferred from it.
-            text: trajectories[i].hasTokens || selection.withTexts ? row[9] : try text(of: trajectories[i].row, start)))
+            status: row[6], latency: row[7], arguments: row[8], text: row[9]))
         if trajectories[i].hasTokens {
           trajectories[i].segments.append(
             StoredSegment(count: end - start, generated: row[4], blobs: (10...14).map { row[$0] as Data? }))
@@ -148,12 +150,6 @@ struct GroupReader {
       }
     }
     return StoredGroup(run: run, groupID: group["group_id"], step: groupStep, trajectories: trajectories)
-  }
-
-  private func text(of trajectory: Int64, _ start: Int) throws -> String? {
-    try String.fetchOne(
-      db.cachedStatement(sql: "SELECT text FROM segment WHERE trajectory = ? AND start_index = ?"),
-      arguments: [trajectory, start])
   }
 }
 

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import GRDB
 import GRDBSQLite
@@ -23,7 +24,9 @@ extension Store {
     _ sql: String, arguments: [String: String] = [:], timeout: Double = 60,
     header: ([String]) throws -> Void, body: ([QueryValue]) throws -> Bool
   ) throws {
-    let deadline = Date(timeIntervalSinceNow: timeout)
+    let stop = DispatchWorkItem { self.queue.interrupt() }
+    DispatchQueue.global().asyncAfter(deadline: .now() + timeout, execute: stop)
+    defer { stop.cancel() }
     do {
       try queue.read { db in
         db.add(function: Self.jsonColumn)

@@ -113,7 +113,11 @@ struct ImportCommand: ParsableCommand {
       let report = try importer.run(logs)
       progress.finish()
       try ImportSummary(report: report, database: database).print(format)
-      return ImportSummary.status(of: report)
+      let status = ImportSummary.status(of: report)
+      // Records whose parents never came are only known to be bad at the end.
+      let bad = report.quarantine.reduce(0) { $0 + $1.count }
+      if status == .quarantined, let limit = options.maxBad, bad > limit { return .tooManyBad }
+      return status
     }
   }
 }
