@@ -24,24 +24,13 @@ extension Store {
     _ sql: String, arguments: [String: String] = [:], timeout: Double = 60,
     header: ([String]) throws -> Void, body: ([QueryValue]) throws -> Bool
   ) throws {
+    // A query may work long before its first row, or have one row only.
     let stop = DispatchWorkItem { self.queue.interrupt() }
     DispatchQueue.global().asyncAfter(deadline: .now() + timeout, execute: stop)
     defer { stop.cancel() }
     do {
       try queue.read { db in
         db.add(function: Self.jsonColumn)
-        // A query may work long before its first row, or have one row only.
-        let limit = Unmanaged.passRetained(Deadline(date: deadline))
-        defer {
-          sqlite3_progress_handler(db.sqliteConnection, 0, nil, nil)
-          limit.release()
-        }
-        sqlite3_progress_handler(
-          db.sqliteConnection, 20_000,
-          { context in
-            guard let context else { return 0 }
-            return Date.now > Unmanaged<Deadline>.fromOpaque(context).takeUnretainedValue().date ? 1 : 0
-          }, limit.toOpaque())
         let statement = try db.makeStatement(sql: sql)
         guard statement.isReadonly else {
           throw StoreError(
@@ -66,11 +55,6 @@ extension Store {
     }
   }
 
-  private final class Deadline {
-    let date: Date
-
-    init(date: Date) { self.date = date }
-  }
 
   private static func value(_ value: DatabaseValue) -> QueryValue {
     switch value.storage {
