@@ -27,7 +27,10 @@ import TestSupport
     let run = try Tool.run(arguments)
     #expect(run.status == 0, "\(run.errors)")
     let got = try #require(try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
-    let known = ["unit", "trajectories", "groups", "budget", "entropy", "at_temperature", "windows", "branching"]
+    let known = [
+      "unit", "trajectories", "groups", "budget", "tree", "tree_any", "entropy", "at_temperature", "windows",
+      "branching", "advantages", "comparisons", "shares",
+    ]
     for key in known where expected[key] != nil {
       let value = try #require(got[key], "\(key) is missing")
       let differences = GoldenJSON.differences(

@@ -11,7 +11,8 @@ import Testing
   static let lines: [[UInt8]] = {
     var out: [[UInt8]] = []
     let folder = TestPaths.fixtures.appending(path: "logs")
-    for path in (FileManager.default.subpaths(atPath: folder.path) ?? []).sorted() where path.hasSuffix(".jsonl") && !path.hasPrefix("bad/") {
+    for path in (FileManager.default.subpaths(atPath: folder.path) ?? []).sorted()
+    where path.hasSuffix(".jsonl") && !path.hasPrefix("bad/") {
       guard let data = try? Data(contentsOf: folder.appending(path: path)) else { continue }
       out += data.split(separator: 0x0A).filter { $0.count < 6000 }.map { Array($0) }
     }
@@ -23,8 +24,10 @@ import Testing
   }()
 
   static let tokens: [[UInt8]] = [
-    "null", "-1", "1e400", "\"x\"", "[]", "{}", "[[[]]]", "99999999999999999999", "true", "NaN", "-0.0", "\\ud800", "\u{FFFD}", "\"", "\\", "]", "}", ",",
-    ":", "2147483648", "0.1234567890123456789", "\u{0}", "<search>", "</think>", "<tool_call>", "\\u0000", "1e-400", "token_id:7",
+    "null", "-1", "1e400", "\"x\"", "[]", "{}", "[[[]]]", "99999999999999999999", "true", "NaN", "-0.0", "\\ud800",
+    "\u{FFFD}", "\"", "\\", "]", "}", ",",
+    ":", "2147483648", "0.1234567890123456789", "\u{0}", "<search>", "</think>", "<tool_call>", "\\u0000", "1e-400",
+    "token_id:7",
   ].map { Array($0.utf8) }
 
   static func mutated(_ line: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
@@ -109,7 +112,8 @@ import Testing
         FormatDetectionTests.expectConsistent(columns, t.segments.map { $0.shifted(by: -t.firstIndex) }, text)
         #expect(t.branchIndex - t.firstIndex <= columns.count, "\(text)")
       } else {
-        #expect(t.segments.enumerated().allSatisfy { $1.start == t.firstIndex + $0 && $1.end == $1.start + 1 }, "\(text)")
+        #expect(
+          t.segments.enumerated().allSatisfy { $1.start == t.firstIndex + $0 && $1.end == $1.start + 1 }, "\(text)")
       }
       #expect(t.reward?.isFinite ?? true && t.columns.map(Self.isLegal) ?? true, "\(text)")
     case .call(let call):
@@ -131,7 +135,8 @@ import Testing
     var random = SeededGenerator(seed: 23)
     let folder = try TemporaryFolder()
     var logs: [[UInt8]] = [
-      Array(Self.lines.prefix(12).joined(separator: [0x0A])), [0x5B] + Array(Self.lines.prefix(6).joined(separator: [0x2C])) + [0x5D],
+      Array(Self.lines.prefix(12).joined(separator: [0x0A])),
+      [0x5B] + Array(Self.lines.prefix(6).joined(separator: [0x2C])) + [0x5D],
       Array(#"{"a":\#n[1,\#n{"b":"c"}]}\#n{"d":\#n1}"#.utf8), Array("\u{FEFF}[\n]\n[".utf8),
     ]
     logs += try Compression.allCases.map { Array(try $0.compress(Self.lines.prefix(6).map { Data($0 + [0x0A]) })) }
@@ -163,9 +168,12 @@ import Testing
   @Test func deepAndLongRecordsAreErrors() {
     let formats = LogFormats.all.map { $0.init(file: LogFile(path: "log.jsonl")) }
     for record in [
-      String(repeating: "[", count: 200_000), String(repeating: #"{"a":"#, count: 100_000), "[" + String(repeating: "[],", count: 50_000),
-      #"{"kind":"trajectory","token_ids":"# + String(repeating: "[", count: 100_000), String(repeating: "9", count: 100_000),
-      #"{"kind":"trajectory","logprobs":[0."# + String(repeating: "0", count: 100_000) + "1]}", "\"" + String(repeating: "\\", count: 99_999),
+      String(repeating: "[", count: 200_000), String(repeating: #"{"a":"#, count: 100_000),
+      "[" + String(repeating: "[],", count: 50_000),
+      #"{"kind":"trajectory","token_ids":"# + String(repeating: "[", count: 100_000),
+      String(repeating: "9", count: 100_000),
+      #"{"kind":"trajectory","logprobs":[0."# + String(repeating: "0", count: 100_000) + "1]}",
+      "\"" + String(repeating: "\\", count: 99_999),
       #"{"kind":"# + String(repeating: " ", count: 100_000),
     ] {
       for format in formats { #expect(throws: RecordError.self) { try Self.records(format, Array(record.utf8)) } }

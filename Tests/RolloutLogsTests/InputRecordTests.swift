@@ -29,7 +29,8 @@ import Testing
     while let block = stream.next() {
       for failure in block.failures {
         let p = failure.position
-        out.append(Record(line: p.line, offset: p.byteOffset, length: p.length, text: "! \(failure.error.reason.rawValue)"))
+        out.append(
+          Record(line: p.line, offset: p.byteOffset, length: p.length, text: "! \(failure.error.reason.rawValue)"))
       }
       for slice in block.slices {
         let bytes = block.bytes(of: slice)
@@ -59,7 +60,9 @@ import Testing
       if line.contains(where: { ![0x20, 0x09, 0x0D].contains($0) }) {
         let isLast = i == parts.count - 1
         out.append(
-          Record(line: i + 1, offset: offset, length: line.count, text: String(decoding: line, as: UTF8.self) + (isLast ? " ~" : "")))
+          Record(
+            line: i + 1, offset: offset, length: line.count,
+            text: String(decoding: line, as: UTF8.self) + (isLast ? " ~" : "")))
       }
       offset += part.count + 1
     }
@@ -91,7 +94,9 @@ import Testing
   @Test func everyFirstBlockBoundary() throws {
     let text = (0..<6).map { Self.line($0) }.joined(separator: "\r\n") + "\n"
     let expected = Self.lines(text)
-    for block in 8...150 { #expect(try Self.records(Data(text.utf8), block: block).records == expected, "block \(block)") }
+    for block in 8...150 {
+      #expect(try Self.records(Data(text.utf8), block: block).records == expected, "block \(block)")
+    }
   }
 
   @Test(arguments: Compression.allCases) func offsetsCountUncompressedBytes(compression: Compression) throws {
@@ -105,13 +110,16 @@ import Testing
     let long = #"{"text":""# + String(repeating: "y", count: 900) + "\"}"
     for i in 2..<8 { text += (i % 2 == 0 ? long + "\r\n\n" : "") + Self.line(i) + "\n" }
     let expected = Self.lines(text).map { record in
-      record.length > 300 ? Record(line: record.line, offset: record.offset, length: record.length, text: "! too_long") : record
+      record.length > 300
+        ? Record(line: record.line, offset: record.offset, length: record.length, text: "! too_long") : record
     }
     for block in [64, 100, 299, 300, 400, 5000] {
       let got = try Self.records(Data(text.utf8), block: block, max: 300).records
       // The line end of what was read over may count.
       for (a, b) in zip(got, expected) {
-        #expect(a.line == b.line && a.offset == b.offset && a.text == b.text && (b.length...b.length + 1).contains(a.length), "block \(block)")
+        #expect(
+          a.line == b.line && a.offset == b.offset && a.text == b.text && (b.length...b.length + 1).contains(a.length),
+          "block \(block)")
       }
       #expect(got.count == expected.count, "block \(block)")
     }
@@ -162,7 +170,9 @@ import Testing
 
   /// An array of records is as good as its records behind each other.
   @Test func theElementsOfAnArray() throws {
-    let elements = (0..<6).map { #"{"kind":"group","group_id":"\#($0)",\#n "prompt_text":"\#(String(repeating: "p", count: 9 * $0))"}"# }
+    let elements = (0..<6).map {
+      #"{"kind":"group","group_id":"\#($0)",\#n "prompt_text":"\#(String(repeating: "p", count: 9 * $0))"}"#
+    }
     for (open, between, close) in [("[", ",", "]"), ("[\n  ", ",\n  ", "\n]\n"), (" [", " , ", " ] ")] {
       let text = open + elements.joined(separator: between) + close
       for block in [50, 64, 200, 4000] {
@@ -211,7 +221,10 @@ import Testing
   @Test func goingOnFromEveryRecord() throws {
     let lines = (0..<12).map { Self.line($0) }.joined(separator: "\n\n") + "\n"
     let array = "[" + (0..<6).map { #"{"kind":"end",\#n"n":\#($0)}"# }.joined(separator: ",\n") + "]"
-    for (text, layout) in [(lines, RecordStream.Layout.lines), (Self.documents.joined(separator: "\n") + "\n", .documents), (array, .elements)] {
+    for (text, layout) in [
+      (lines, RecordStream.Layout.lines), (Self.documents.joined(separator: "\n") + "\n", .documents),
+      (array, .elements),
+    ] {
       let all = try Self.records(Data(text.utf8)).records
       let folder = try TemporaryFolder()
       let path = try folder.write(Data(text.utf8), "log")

@@ -10,7 +10,9 @@ import Testing
   static func read(_ data: Data, piece: Int = 4096) throws -> (bytes: Data, error: InputError?, hash: String) {
     let folder = try TemporaryFolder()
     let input: LogInput
-    do throws(InputError) { input = try LogInput(path: try! folder.write(data, "log")) } catch { return (Data(), error, "") }
+    do throws(InputError) { input = try LogInput(path: try! folder.write(data, "log")) } catch {
+      return (Data(), error, "")
+    }
     var out = Data()
     var buffer = [UInt8](repeating: 0, count: piece)
     while true {
@@ -57,7 +59,8 @@ import Testing
     let a = try Compression.zstd.compress(Data("a\n".utf8))
     let b = try Compression.zstd.compress(Data("b\n".utf8))
     for data in [
-      Self.skippable(5) + a + b, a + Self.skippable(0) + b, a + b + Self.skippable(300), Self.skippable(9) + Self.skippable(1) + a + Self.skippable(2) + b,
+      Self.skippable(5) + a + b, a + Self.skippable(0) + b, a + b + Self.skippable(300),
+      Self.skippable(9) + Self.skippable(1) + a + Self.skippable(2) + b,
     ] {
       let got = try Self.read(data)
       #expect(got.bytes == Data("a\nb\n".utf8) && got.error == nil)
@@ -85,7 +88,8 @@ import Testing
       let got = try Self.read(data.prefix(n))
       #expect(whole.starts(with: got.bytes))
       if ends.contains(n) {
-        #expect(got.error == nil && got.bytes.count == parts[..<(ends.firstIndex(of: n) ?? 0)].reduce(0) { $0 + $1.count })
+        #expect(
+          got.error == nil && got.bytes.count == parts[..<(ends.firstIndex(of: n) ?? 0)].reduce(0) { $0 + $1.count })
       } else if case .truncated = got.error {
       } else {
         Issue.record("cut at \(n) of \(data.count): \(String(describing: got.error))")
@@ -153,10 +157,13 @@ import Testing
 
   // MARK: Recognition
 
-  @Test(arguments: [
-    ([0x28, 0xB5, 0x2F, 0xFD], Container.zstd), ([0x5A, 0x2A, 0x4D, 0x18], .zstd), ([0x1F, 0x8B], .gzip), (Array("{\"a\"".utf8), .plain),
-    ([], .plain), ([0x28], .plain), ([0xEF, 0xBB, 0xBF, 0x7B], .plain), ([0x50, 0x2A, 0x4D, 0x19], .plain),
-  ] as [([UInt8], Container)]) func containersAreKnownByTheirFirstBytes(head: [UInt8], container: Container) throws {
+  @Test(
+    arguments: [
+      ([0x28, 0xB5, 0x2F, 0xFD], Container.zstd), ([0x5A, 0x2A, 0x4D, 0x18], .zstd), ([0x1F, 0x8B], .gzip),
+      (Array("{\"a\"".utf8), .plain),
+      ([], .plain), ([0x28], .plain), ([0xEF, 0xBB, 0xBF, 0x7B], .plain), ([0x50, 0x2A, 0x4D, 0x19], .plain),
+    ] as [([UInt8], Container)]) func containersAreKnownByTheirFirstBytes(head: [UInt8], container: Container) throws
+  {
     #expect(try Container.detect(head) == container)
   }
 

@@ -75,12 +75,16 @@ import Testing
     var whole = String(digits.prefix(point))
     digits = String(digits.dropFirst(point))
     whole = String(whole.drop { $0 == "0" })
-    let zeros = Int.random(in: 0..<6, using: &random) == 0 ? String(repeating: "0", count: Int.random(in: 1...40, using: &random)) : ""
+    let zeros =
+      Int.random(in: 0..<6, using: &random) == 0
+      ? String(repeating: "0", count: Int.random(in: 1...40, using: &random)) : ""
     var text = sign + (whole.isEmpty ? "0" : whole)
     if !digits.isEmpty { text += "." + (whole.isEmpty ? zeros : "") + digits }
     if Int.random(in: 0..<3, using: &random) == 0 {
       let exponent = Int.random(in: -330...280, using: &random)
-      text += (Bool.random(using: &random) ? "e" : "E") + (exponent >= 0 && Bool.random(using: &random) ? "+" : "") + "\(exponent)"
+      text +=
+        (Bool.random(using: &random) ? "e" : "E") + (exponent >= 0 && Bool.random(using: &random) ? "+" : "")
+        + "\(exponent)"
     }
     return text
   }
@@ -96,7 +100,10 @@ import Testing
         }
       }
       for point in 0...min(60, digits + 40) {
-        let text = point >= digits ? "0." + String(repeating: "0", count: point - digits) + nines : nines.prefix(digits - point) + (point == 0 ? "" : "." + nines.suffix(point))
+        let text =
+          point >= digits
+          ? "0." + String(repeating: "0", count: point - digits) + nines
+          : nines.prefix(digits - point) + (point == 0 ? "" : "." + nines.suffix(point))
         let value = try Self.reals("[\(text),0.1234567890123]").column.doubles[0]
         #expect(value == strtod(String(text), nil), "\(text)")
       }
@@ -145,11 +152,15 @@ import Testing
   }
 
   @Test(arguments: [
-    ("[NaN]", QuarantineReason.notFinite), ("[-1,Infinity]", .notFinite), ("[-Infinity]", .notFinite), ("[1e400]", .notFinite),
-    ("[-1e999]", .notFinite), ("[\"1\"]", .wrongType), ("[true]", .wrongType), ("[[1]]", .wrongType), ("[{}]", .wrongType),
+    ("[NaN]", QuarantineReason.notFinite), ("[-1,Infinity]", .notFinite), ("[-Infinity]", .notFinite),
+    ("[1e400]", .notFinite),
+    ("[-1e999]", .notFinite), ("[\"1\"]", .wrongType), ("[true]", .wrongType), ("[[1]]", .wrongType),
+    ("[{}]", .wrongType),
     ("{}", .wrongType), ("\"x\"", .wrongType), ("1", .wrongType), ("[1", .invalidJSON),
-    ("[1 2]", .invalidJSON), ("[01]", .invalidJSON), ("[-01.5]", .invalidJSON), ("[00]", .invalidJSON), ("[1.]", .invalidJSON),
-    ("[1.e5]", .invalidJSON), ("[1e]", .invalidJSON), ("[1e+]", .invalidJSON), ("[-]", .invalidJSON), ("[0x10]", .invalidJSON),
+    ("[1 2]", .invalidJSON), ("[01]", .invalidJSON), ("[-01.5]", .invalidJSON), ("[00]", .invalidJSON),
+    ("[1.]", .invalidJSON),
+    ("[1.e5]", .invalidJSON), ("[1e]", .invalidJSON), ("[1e+]", .invalidJSON), ("[-]", .invalidJSON),
+    ("[0x10]", .invalidJSON),
     ("[1_000]", .invalidJSON), ("[1.5.5]", .invalidJSON), ("[--1]", .invalidJSON), ("[1-2]", .invalidJSON),
     ("[nullx]", .invalidJSON), ("[1]]", .invalidJSON), ("[0.5f]", .invalidJSON),
   ]) func malformedColumnsAreErrors(text: String, reason: QuarantineReason) {
@@ -167,13 +178,17 @@ import Testing
     #expect(try Self.integers("[]") == [] && Self.integers(" [ 0 , 7,2147483647\t, 151664 ] ") == [0, 7, .max, 151664])
     #expect(try Self.integers("[1.0,2e1,-0,0.0]") == [1, 20, 0, 0])
     var random = SeededGenerator(seed: 2)
-    let ids = (0..<5000).map { _ in Int32.random(in: 0...Int32.max >> Int32.random(in: 0...30, using: &random), using: &random) }
+    let ids = (0..<5000).map { _ in
+      Int32.random(in: 0...Int32.max >> Int32.random(in: 0...30, using: &random), using: &random)
+    }
     #expect(try Self.integers("[" + ids.map(String.init).joined(separator: ",") + "]") == ids)
   }
 
   @Test(arguments: [
-    ("[-1]", QuarantineReason.outOfRange), ("[2147483648]", .outOfRange), ("[99999999999999999999]", .wrongType), ("[9999999999]", .outOfRange),
-    ("[1.5]", .wrongType), ("[\"1\"]", .wrongType), ("[null]", .wrongType), ("[NaN]", .notFinite), ("[1e99]", .wrongType),
+    ("[-1]", QuarantineReason.outOfRange), ("[2147483648]", .outOfRange), ("[99999999999999999999]", .wrongType),
+    ("[9999999999]", .outOfRange),
+    ("[1.5]", .wrongType), ("[\"1\"]", .wrongType), ("[null]", .wrongType), ("[NaN]", .notFinite),
+    ("[1e99]", .wrongType),
     ("[1 2]", .invalidJSON), ("[1", .invalidJSON), ("[01]", .invalidJSON), ("{}", .wrongType), ("[true]", .wrongType),
   ]) func otherNumbersAreNoIDs(text: String, reason: QuarantineReason) {
     #expect(Self.reason { _ = try Self.integers(text) } == reason, "\(text)")
@@ -195,11 +210,15 @@ import Testing
 
   @Test func numbersOfADocument() throws {
     for (text, value) in [
-      ("0", JSONValue.int(0)), ("-7", .int(-7)), ("9223372036854775807", .int(.max)), ("-9223372036854775808", .int(.min)),
-      ("9223372036854775808", .double(9223372036854775808)), ("1e2", .double(100)), ("-0", .double(-0.0)), ("0.1", .double(0.1)),
+      ("0", JSONValue.int(0)), ("-7", .int(-7)), ("9223372036854775807", .int(.max)),
+      ("-9223372036854775808", .int(.min)),
+      ("9223372036854775808", .double(9223372036854775808)), ("1e2", .double(100)), ("-0", .double(-0.0)),
+      ("0.1", .double(0.1)),
       ("Infinity", .double(.infinity)), ("-Infinity", .double(-.infinity)),
     ] { #expect(try JSONValue(parsing: text) == value) }
     #expect(try JSONValue(parsing: "NaN").double?.isNaN == true)
-    #expect(try JSONValue(parsing: "1e2").int == 100 && JSONValue(parsing: "1.5").int == nil && JSONValue(parsing: "1e99").int == nil)
+    #expect(
+      try JSONValue(parsing: "1e2").int == 100 && JSONValue(parsing: "1.5").int == nil
+        && JSONValue(parsing: "1e99").int == nil)
   }
 }

@@ -23,7 +23,8 @@ import Testing
   }
 
   @Test(arguments: [
-    #""a"#, #""\""#, #""\x""#, #""\u12""#, #""\u12G4""#, #""\u+123""#, "\"a\nb\"", "\"a\tb\"", "\"\u{1F}\"", "\"a\u{0}b\"", "'a'", "a",
+    #""a"#, #""\""#, #""\x""#, #""\u12""#, #""\u12G4""#, #""\u+123""#, "\"a\nb\"", "\"a\tb\"", "\"\u{1F}\"",
+    "\"a\u{0}b\"", "'a'", "a",
   ]) func badStringsAreErrors(text: String) {
     #expect(throws: RecordError.self) { try JSONValue(parsing: text) }
   }
@@ -63,7 +64,9 @@ import Testing
       let text = value.text()
       #expect(try JSONValue(parsing: text) == value)
       let foundation = try JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)
-      #expect(try JSONSerialization.jsonObject(with: Data(Self.spaced(text, &random).utf8), options: .fragmentsAllowed) as? NSObject == foundation as? NSObject)
+      #expect(
+        try JSONSerialization.jsonObject(with: Data(Self.spaced(text, &random).utf8), options: .fragmentsAllowed)
+          as? NSObject == foundation as? NSObject)
       let padded = Self.spaced(text, &random)
       #expect(try JSONValue(parsing: padded) == value)
       let range = try JSONNumberTests.cursor(" \(text) ,1") { try $0.skipValue() }
@@ -79,11 +82,15 @@ import Testing
     case 3: return .double(Double(Int.random(in: -99...99, using: &random)) + 0.5)
     case 4:
       let letters = ["a", "é", "🦉", "\"", "\\", "\n", "\u{2028}", "\u{1}", "]", "}", ","]
-      return .string((0..<Int.random(in: 0...12, using: &random)).map { _ in letters.randomElement(using: &random)! }.joined())
-    case 5: return .array((0..<Int.random(in: 0...4, using: &random)).map { _ in Self.random(depth: depth - 1, &random) })
+      return .string(
+        (0..<Int.random(in: 0...12, using: &random)).map { _ in letters.randomElement(using: &random)! }.joined())
+    case 5:
+      return .array((0..<Int.random(in: 0...4, using: &random)).map { _ in Self.random(depth: depth - 1, &random) })
     default:
       return .object(
-        (0..<Int.random(in: 0...4, using: &random)).map { JSONValue.Member("k\($0)", Self.random(depth: depth - 1, &random)) })
+        (0..<Int.random(in: 0...4, using: &random)).map {
+          JSONValue.Member("k\($0)", Self.random(depth: depth - 1, &random))
+        })
     }
   }
 
@@ -97,13 +104,20 @@ import Testing
       if isToken { out += [" ", "\n", "\t", "\r\n", ""].randomElement(using: &random)! }
       out.unicodeScalars.append(scalar)
       if isToken { out += [" ", "\n", ""].randomElement(using: &random)! }
-      if isEscaped { isEscaped = false } else if isString, scalar == "\\" { isEscaped = true } else if scalar == "\"" { isString.toggle() }
+      if isEscaped {
+        isEscaped = false
+      } else if isString, scalar == "\\" {
+        isEscaped = true
+      } else if scalar == "\"" {
+        isString.toggle()
+      }
     }
     return out
   }
 
   @Test(arguments: [
-    "", " ", "{", "[", "{]", "[}", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #"{,}"#, #"{a:1}"#, "[1,]", "[,]", "[1 2]", #"{"a":1 "b":2}"#,
+    "", " ", "{", "[", "{]", "[}", #"{"a"}"#, #"{"a":}"#, #"{"a":1,}"#, #"{,}"#, #"{a:1}"#, "[1,]", "[,]", "[1 2]",
+    #"{"a":1 "b":2}"#,
     "tru", "nulL", "falsy", "1 2", "{}{}", "]", "\u{0}", "[\u{0}]", "#", "[1,\u{0}", "True", "None",
   ]) func otherTextsAreErrors(text: String) {
     #expect(throws: RecordError.self) { try JSONValue(parsing: text) }
@@ -119,7 +133,8 @@ import Testing
   @Test func validityIsThatOfTheStandardLibrary() {
     var random = SeededGenerator(seed: 11)
     let pieces: [[UInt8]] = [
-      [0x41], [0xC3, 0xA9], [0xE2, 0x82, 0xAC], [0xF0, 0x9F, 0xA6, 0x89], [0xED, 0x9F, 0xBF], [0xF4, 0x8F, 0xBF, 0xBF], [0xEE, 0x80, 0x80],
+      [0x41], [0xC3, 0xA9], [0xE2, 0x82, 0xAC], [0xF0, 0x9F, 0xA6, 0x89], [0xED, 0x9F, 0xBF], [0xF4, 0x8F, 0xBF, 0xBF],
+      [0xEE, 0x80, 0x80],
       [UInt8](repeating: 0x20, count: 31), [UInt8](repeating: 0x61, count: 33),
     ]
     var invalid = 0
@@ -140,7 +155,10 @@ import Testing
         invalid += 1
         // All before it is valid, and nothing that follows could make it so.
         #expect(String(validating: bytes[..<found], as: UTF8.self) != nil, "\(bytes)")
-        #expect((found + 1...min(found + 4, bytes.count)).allSatisfy { String(validating: bytes[found..<$0], as: UTF8.self) == nil })
+        #expect(
+          (found + 1...min(found + 4, bytes.count)).allSatisfy {
+            String(validating: bytes[found..<$0], as: UTF8.self) == nil
+          })
       }
     }
     #expect(invalid > 3000)

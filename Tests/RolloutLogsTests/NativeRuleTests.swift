@@ -10,7 +10,8 @@ import Testing
   /// A trajectory record with more members.
   static func text(_ members: String, ids: String? = "[1,2,3]") -> String {
     let tokens = ids.map { #","token_ids":\#($0)"# } ?? ""
-    return #"{"kind":"trajectory","group_id":"g","trajectory_id":"t"\#(tokens)\#(members.isEmpty ? "" : ",")\#(members)}"#
+    return
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"t"\#(tokens)\#(members.isEmpty ? "" : ",")\#(members)}"#
   }
 
   static func trajectory(_ members: String, ids: String? = "[1,2,3]") throws -> TrajectoryRecord {
@@ -23,7 +24,8 @@ import Testing
   }
 
   static func segments(_ ranges: [(String, Int, Int)]) -> String {
-    #""segments":["# + ranges.map { #"{"kind":"\#($0.0)","start":\#($0.1),"end":\#($0.2)}"# }.joined(separator: ",") + "]"
+    #""segments":["# + ranges.map { #"{"kind":"\#($0.0)","start":\#($0.1),"end":\#($0.2)}"# }.joined(separator: ",")
+      + "]"
   }
 
   // MARK: Kinds and schema
@@ -40,20 +42,24 @@ import Testing
       Issue.record("no run")
       return
     }
-    #expect(record.runID == "r1" && record.algorithm == "arpo" && record.model == "m" && record.logprobsMode == "processed_logprobs")
+    #expect(
+      record.runID == "r1" && record.algorithm == "arpo" && record.model == "m"
+        && record.logprobsMode == "processed_logprobs")
     #expect(record.tokenizerName == "n" && record.vocabSize == 151665 && record.tokenizerSHA256 == "s")
     #expect(record.temperature == 0.7 && record.topP == 0.9 && record.topK == -1)
     #expect(record.branching == #"{"beam_size":2}"# && record.extra == #"{"seed":7}"#)
 
     let group = try Checks.records(
       NativeLog.self,
-      #"{"kind":"group","group_id":"p7","step":12,"prompt_text":"q","prompt_token_ids":[1,2],"ground_truth":42,"data_source":"d","policy_version":3,"x":[1]}"#)
+      #"{"kind":"group","group_id":"p7","step":12,"prompt_text":"q","prompt_token_ids":[1,2],"ground_truth":42,"data_source":"d","policy_version":3,"x":[1]}"#
+    )
     guard case .group(let facts) = group.first else {
       Issue.record("no group")
       return
     }
     #expect(facts.groupID == "p7" && facts.step == 12 && facts.promptText == "q" && facts.promptTokenIDs == [1, 2])
-    #expect(facts.groundTruth == "42" && facts.dataSource == "d" && facts.policyVersion == 3 && facts.extra == #"{"x":[1]}"#)
+    #expect(
+      facts.groundTruth == "42" && facts.dataSource == "d" && facts.policyVersion == 3 && facts.extra == #"{"x":[1]}"#)
 
     guard case .end(let count) = try Checks.records(NativeLog.self, #"{"kind":"end","trajectories":16}"#).first else {
       Issue.record("no end")
@@ -64,18 +70,25 @@ import Testing
 
   /// The kind is found wherever it stands.
   @Test func theKindMayStandLast() throws {
-    let text = #"{"text":"\"kind\":\"end\"","extra":{"kind":"run"},"token_ids":[1],"group_id":"g","trajectory_id":"t","kind":"trajectory"}"#
+    let text =
+      #"{"text":"\"kind\":\"end\"","extra":{"kind":"run"},"token_ids":[1],"group_id":"g","trajectory_id":"t","kind":"trajectory"}"#
     #expect(Checks.trajectories(try Checks.records(NativeLog.self, text)).first?.columns?.count == 1)
   }
 
   @Test(arguments: [
-    (#"{"kind":"trajectory"}"#, QuarantineReason.missingField), (#"{"kind":"group"}"#, .missingField), (#"{"kind":"run"}"#, .missingField),
-    (#"{}"#, .missingField), (#"{"kind":7}"#, .missingField), (#"{"kind":"token"}"#, .unknownRecord), ("[]", .wrongType), ("7", .wrongType),
+    (#"{"kind":"trajectory"}"#, QuarantineReason.missingField), (#"{"kind":"group"}"#, .missingField),
+    (#"{"kind":"run"}"#, .missingField),
+    (#"{}"#, .missingField), (#"{"kind":7}"#, .missingField), (#"{"kind":"token"}"#, .unknownRecord),
+    ("[]", .wrongType), ("7", .wrongType),
     (#""kind""#, .wrongType), ("oops", .invalidJSON), ("", .invalidJSON), (#"{"kind":"run","run_id":7}"#, .wrongType),
-    (#"{"kind":"group","group_id":"g","step":1.5}"#, .wrongType), (#"{"kind":"group","group_id":"g","prompt_token_ids":[-1]}"#, .outOfRange),
-    (#"{"kind":"run","run_id":"r","tokenizer":{"vocab_size":0}}"#, .outOfRange), (#"{"kind":"run","run_id":"r","sampling":[]}"#, .wrongType),
-    (#"{"kind":"run","run_id":"r","sampling":{"temperature":NaN}}"#, .notFinite), (#"{"kind":"end","trajectories":"x"}"#, .wrongType),
-    (#"{"kind":"end"} x"#, .invalidJSON), (#"{"schema":"arpo-rollout/2","kind":"run","run_id":"r"}"#, .unsupportedSchema),
+    (#"{"kind":"group","group_id":"g","step":1.5}"#, .wrongType),
+    (#"{"kind":"group","group_id":"g","prompt_token_ids":[-1]}"#, .outOfRange),
+    (#"{"kind":"run","run_id":"r","tokenizer":{"vocab_size":0}}"#, .outOfRange),
+    (#"{"kind":"run","run_id":"r","sampling":[]}"#, .wrongType),
+    (#"{"kind":"run","run_id":"r","sampling":{"temperature":NaN}}"#, .notFinite),
+    (#"{"kind":"end","trajectories":"x"}"#, .wrongType),
+    (#"{"kind":"end"} x"#, .invalidJSON),
+    (#"{"schema":"arpo-rollout/2","kind":"run","run_id":"r"}"#, .unsupportedSchema),
     (#"{"schema":7,"kind":"end"}"#, .wrongType),
   ]) func otherRecordsAreRefused(text: String, reason: QuarantineReason) {
     #expect(Checks.error(NativeLog.self, text)?.reason == reason)
@@ -112,14 +125,18 @@ import Testing
     #expect(columns.logprobs?[0] == -1 && columns.logprobs?[1] == nil && columns.entropies?[2] == 0.25)
     #expect(columns.topLogprobs?.counts == [2, 0, 1] && columns.topLogprobs?.tokenIDs == [1, 9, 4])
     #expect(Checks.drawn(t.segments) == ["tool_call 5..<6 search", "tool_result 6..<7 search", "answer 7..<8"])
-    #expect(t.segments[0].arguments == #"{"q":1}"# && t.segments[0].extra == #"{"x":2}"# && t.segments[1].latency == 0.8)
-    #expect(t.reward == 1.1 && t.rewards == [RewardPart(name: "answer", score: 1, weight: 2), RewardPart(name: "format", score: 0.1)])
+    #expect(
+      t.segments[0].arguments == #"{"q":1}"# && t.segments[0].extra == #"{"x":2}"# && t.segments[1].latency == 0.8)
+    #expect(
+      t.reward == 1.1
+        && t.rewards == [RewardPart(name: "answer", score: 1, weight: 2), RewardPart(name: "format", score: 0.1)])
     #expect(t.policyVersion == 41 && t.dataSource == "d" && t.finishReason == "stop" && t.multiplicity == 3)
     #expect(t.entropyKind == "exact" && t.extra == #"{"note":[1]}"#)
   }
 
   static let keys = [
-    "run_id", "step", "rollout_index", "parent_id", "branch_token_index", "branch", "prefix", "prompt_text", "prompt_token_ids",
+    "run_id", "step", "rollout_index", "parent_id", "branch_token_index", "branch", "prefix", "prompt_text",
+    "prompt_token_ids",
     "ground_truth", "loss_mask", "logprobs", "top_logprobs", "entropies", "entropy_kind", "text", "segments", "rewards",
     "policy_version", "data_source", "finish_reason", "multiplicity", "schema", "branch_segment", "unknown",
   ]
@@ -131,10 +148,14 @@ import Testing
   }
 
   @Test(arguments: [
-    #""run_id":1"#, #""step":"1""#, #""step":1.5"#, #""rollout_index":[1]"#, #""parent_id":7,"branch_token_index":0"#, #""branch":"x""#,
-    #""prefix":"half""#, #""prompt_text":7"#, #""prompt_token_ids":"x""#, #""loss_mask":{}"#, #""logprobs":"x""#, #""logprobs":[-1,"-2",-3]"#,
-    #""top_logprobs":[]"#, #""entropies":5"#, #""entropy_kind":1"#, #""text":[]"#, #""segments":{}"#, #""segments":[1]"#, #""reward":"1""#,
-    #""reward":true"#, #""rewards":[1]"#, #""rewards":{"a":1}"#, #""rewards":{"a":{"score":"1"}}"#, #""policy_version":"a""#,
+    #""run_id":1"#, #""step":"1""#, #""step":1.5"#, #""rollout_index":[1]"#, #""parent_id":7,"branch_token_index":0"#,
+    #""branch":"x""#,
+    #""prefix":"half""#, #""prompt_text":7"#, #""prompt_token_ids":"x""#, #""loss_mask":{}"#, #""logprobs":"x""#,
+    #""logprobs":[-1,"-2",-3]"#,
+    #""top_logprobs":[]"#, #""entropies":5"#, #""entropy_kind":1"#, #""text":[]"#, #""segments":{}"#,
+    #""segments":[1]"#, #""reward":"1""#,
+    #""reward":true"#, #""rewards":[1]"#, #""rewards":{"a":1}"#, #""rewards":{"a":{"score":"1"}}"#,
+    #""policy_version":"a""#,
     #""data_source":1"#, #""finish_reason":1"#, #""multiplicity":1.5"#,
   ]) func aWrongTypeIsRefused(members: String) { #expect(Self.reason(members) == .wrongType) }
 
@@ -173,21 +194,27 @@ import Testing
   }
 
   @Test func theSecondArrayMayStandBeforeTheTokens() throws {
-    let text = #"{"kind":"trajectory","logprobs":[-1,-2],"loss_mask":[1,0],"group_id":"g","trajectory_id":"t","token_ids":[1,2]}"#
+    let text =
+      #"{"kind":"trajectory","logprobs":[-1,-2],"loss_mask":[1,0],"group_id":"g","trajectory_id":"t","token_ids":[1,2]}"#
     #expect(Checks.trajectories(try Checks.records(NativeLog.self, text)).first?.columns?.logprobs?[1] == -2)
   }
 
   @Test func candidatesNeedNotHoldTheSampledToken() throws {
     let t = try Self.trajectory(#""top_logprobs":{"counts":[2,1,0],"token_ids":[9,1,2],"logprobs":[-3,-1,-0.5]}"#)
     #expect(t.findings.isEmpty)
-    let unlisted = try Self.trajectory(#""top_logprobs":{"counts":[1,1,1],"token_ids":[9,2,8],"logprobs":[-3,-1,-0.5]}"#)
+    let unlisted = try Self.trajectory(
+      #""top_logprobs":{"counts":[1,1,1],"token_ids":[9,2,8],"logprobs":[-3,-1,-0.5]}"#)
     #expect(unlisted.findings == [Finding(.sampledNotListed, count: 2, firstIndex: 0)])
     #expect(Self.reason(#""top_logprobs":{"counts":[1,0,0],"token_ids":[1],"logprobs":[null]}"#) == .wrongType)
-    for missing in [#""counts":[0,0,0],"token_ids":[]"#, #""counts":[0,0,0],"logprobs":[]"#, #""token_ids":[],"logprobs":[]"#] {
+    for missing in [
+      #""counts":[0,0,0],"token_ids":[]"#, #""counts":[0,0,0],"logprobs":[]"#, #""token_ids":[],"logprobs":[]"#,
+    ] {
       #expect(Self.reason(#""top_logprobs":{\#(missing)}"#) == .missingField)
     }
     #expect(Self.reason(#""top_logprobs":{"counts":[-1,1,0],"token_ids":[],"logprobs":[]}"#) == .outOfRange)
-    #expect(Self.reason(#""top_logprobs":{"counts":[2147483647,2147483647,2147483647],"token_ids":[1],"logprobs":[-1]}"#) == .lengthMismatch)
+    #expect(
+      Self.reason(#""top_logprobs":{"counts":[2147483647,2147483647,2147483647],"token_ids":[1],"logprobs":[-1]}"#)
+        == .lengthMismatch)
   }
 
   @Test func aMissingMaskIsZeroInToolResults() throws {
@@ -198,28 +225,38 @@ import Testing
 
   @Test func missingSegmentsComeFromTheMask() throws {
     let t = try Self.trajectory(#""loss_mask":[1,0,1,1,0,0],"text":"a <result>b</result> c""#, ids: "[1,2,3,4,5,6]")
-    #expect(Checks.drawn(t.segments) == ["reasoning 0..<1", "tool_result 1..<2", "reasoning 2..<4", "tool_result 4..<6"])
+    #expect(
+      Checks.drawn(t.segments) == ["reasoning 0..<1", "tool_result 1..<2", "reasoning 2..<4", "tool_result 4..<6"])
     #expect(Checks.drawn(try Self.trajectory("").segments) == ["reasoning 0..<3"])
   }
 
   @Test func forensicsTellWhatNumbersShow() throws {
     let ids = "[" + (0..<12).map(String.init).joined(separator: ",") + "]"
-    let zeros = #""logprobs":["# + ["-1", "-1"].joined(separator: ",") + String(repeating: ",0.0", count: 9) + ",-9999]"
+    let zeros =
+      #""logprobs":["# + ["-1", "-1"].joined(separator: ",") + String(repeating: ",0.0", count: 9) + ",-9999]"
     let t = try Self.trajectory(zeros, ids: ids)
     #expect(t.findings.map(\.check) == [.zeroRun, .sentinel])
-    #expect(t.findings[0].count == 9 && t.findings[0].firstIndex == 2 && t.findings[1].count == 1 && t.findings[1].firstIndex == 11)
+    #expect(
+      t.findings[0].count == 9 && t.findings[0].firstIndex == 2 && t.findings[1].count == 1
+        && t.findings[1].firstIndex == 11)
     // Fewer in a row happen, and inserted tokens have no logprob of their own.
     let few = #""logprobs":[0,0,0,0,0,0,0,-1,0,0,0,0]"#
     #expect(try Self.trajectory(few, ids: ids).findings.isEmpty)
-    #expect(try Self.trajectory(zeros + #","loss_mask":[1,1,0,0,0,0,0,0,0,0,0,0]"#, ids: ids).findings.map(\.check) == [.sentinel])
+    #expect(
+      try Self.trajectory(zeros + #","loss_mask":[1,1,0,0,0,0,0,0,0,0,0,0]"#, ids: ids).findings.map(\.check) == [
+        .sentinel
+      ])
   }
 
   // MARK: Segments
 
-  @Test(arguments: [
-    [("answer", 0, 2)], [("answer", 1, 3)], [("answer", 0, 4)], [("answer", 0, 1), ("answer", 2, 3)], [("answer", 0, 2), ("answer", 1, 3)],
-    [("answer", 0, 3), ("answer", 0, 3)], [("thought", 0, 3)], [("answer", 2, 1), ("answer", 1, 3)], [],
-  ] as [[(String, Int, Int)]]) func segmentsCoverTheTokens(ranges: [(String, Int, Int)]) {
+  @Test(
+    arguments: [
+      [("answer", 0, 2)], [("answer", 1, 3)], [("answer", 0, 4)], [("answer", 0, 1), ("answer", 2, 3)],
+      [("answer", 0, 2), ("answer", 1, 3)],
+      [("answer", 0, 3), ("answer", 0, 3)], [("thought", 0, 3)], [("answer", 2, 1), ("answer", 1, 3)], [],
+    ] as [[(String, Int, Int)]]) func segmentsCoverTheTokens(ranges: [(String, Int, Int)])
+  {
     #expect(Self.reason(Self.segments(ranges)) == .badSegments)
   }
 
@@ -228,7 +265,8 @@ import Testing
     let delta = try Self.trajectory(branch + Self.segments([("reasoning", 10, 12), ("answer", 12, 13)]))
     #expect(delta.firstIndex == 10 && delta.branchIndex == 10 && delta.segments.map(\.start) == [10, 12])
     #expect(Self.reason(branch + Self.segments([("answer", 0, 3)])) == .badSegments)
-    let full = try Self.trajectory(#""parent_id":"p","branch_token_index":2,"prefix":"full","# + Self.segments([("answer", 0, 3)]))
+    let full = try Self.trajectory(
+      #""parent_id":"p","branch_token_index":2,"prefix":"full","# + Self.segments([("answer", 0, 3)]))
     #expect(full.firstIndex == 0 && full.branchIndex == 2)
   }
 
@@ -242,11 +280,15 @@ import Testing
 
   // MARK: Rewards
 
-  @Test(arguments: [
-    (#""reward":1.1,"rewards":{"a":{"score":5}}"#, 1.1), (#""rewards":{"a":{"score":1,"weight":0.5},"b":{"score":2}}"#, 2.5),
-    (#""reward":null,"rewards":{"a":{"score":5}}"#, nil), (#""rewards":{"a":{"score":5},"b":{"score":null}}"#, nil), (#""rewards":{}"#, nil),
-    (#""rewards":{"a":null,"b":{"score":3}}"#, 3), ("", nil), (#""reward":0"#, 0),
-  ] as [(String, Double?)]) func theRewardIsTheScalarOrTheWeightedSum(members: String, reward: Double?) throws {
+  @Test(
+    arguments: [
+      (#""reward":1.1,"rewards":{"a":{"score":5}}"#, 1.1),
+      (#""rewards":{"a":{"score":1,"weight":0.5},"b":{"score":2}}"#, 2.5),
+      (#""reward":null,"rewards":{"a":{"score":5}}"#, nil), (#""rewards":{"a":{"score":5},"b":{"score":null}}"#, nil),
+      (#""rewards":{}"#, nil),
+      (#""rewards":{"a":null,"b":{"score":3}}"#, 3), ("", nil), (#""reward":0"#, 0),
+    ] as [(String, Double?)]) func theRewardIsTheScalarOrTheWeightedSum(members: String, reward: Double?) throws
+  {
     #expect(try Self.trajectory(members).reward == reward)
   }
 
@@ -273,7 +315,10 @@ import Testing
 
   // MARK: Text only
 
-  @Test(arguments: [#""logprobs":[-1]"#, #""loss_mask":[1]"#, #""entropies":[1]"#, #""top_logprobs":{"counts":[],"token_ids":[],"logprobs":[]}"#])
+  @Test(arguments: [
+    #""logprobs":[-1]"#, #""loss_mask":[1]"#, #""entropies":[1]"#,
+    #""top_logprobs":{"counts":[],"token_ids":[],"logprobs":[]}"#,
+  ])
   func noArrayWithoutTokens(members: String) {
     #expect(Self.reason(#""text":"a","# + members, ids: nil) == .missingField)
   }
@@ -281,10 +326,15 @@ import Testing
   @Test func textStandsForTokens() throws {
     #expect(Self.reason("", ids: nil) == .missingField)
     #expect(Self.reason(#""segments":[{"kind":"answer"}]"#, ids: nil) == .missingField)
-    let t = try Self.trajectory(#""text":"<think>a</think><search>q</search><result>r</result><answer>b</answer>""#, ids: nil)
-    #expect(Checks.drawn(t.segments) == ["reasoning 0..<1", "tool_call 1..<2 search", "tool_result 2..<3 search", "answer 3..<4"])
+    let t = try Self.trajectory(
+      #""text":"<think>a</think><search>q</search><result>r</result><answer>b</answer>""#, ids: nil)
+    #expect(
+      Checks.drawn(t.segments) == [
+        "reasoning 0..<1", "tool_call 1..<2 search", "tool_result 2..<3 search", "answer 3..<4",
+      ])
     #expect(t.columns == nil && t.findings == [Finding(.unknownTokens, count: 4)])
-    let parts = try Self.trajectory(#""segments":[{"kind":"reasoning","text":"a"},{"kind":"answer","text":"b","start":5}]"#, ids: nil)
+    let parts = try Self.trajectory(
+      #""segments":[{"kind":"reasoning","text":"a"},{"kind":"answer","text":"b","start":5}]"#, ids: nil)
     #expect(Checks.drawn(parts.segments) == ["reasoning 0..<1", "answer 1..<2"])
   }
 

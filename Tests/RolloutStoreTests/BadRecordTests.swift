@@ -57,7 +57,9 @@ import Testing
     // Which of two records that contradict each other came first does depend on it.
     lines.removeAll { $0.contains(#""trajectory_id":"r","token_ids":[9]"#) || $0.contains("another") }
     var expected: [String: String] = [:]
-    for i in BadRecords.all.indices { expected[String(BadRecords.line(i).prefix(200))] = BadRecords.all[i].reason.rawValue }
+    for i in BadRecords.all.indices {
+      expected[String(BadRecords.line(i).prefix(200))] = BadRecords.all[i].reason.rawValue
+    }
     for seed in 1...4 as ClosedRange<UInt64> {
       var random = SeededGenerator(seed: seed)
       let trial = try ImportTrial()
@@ -74,7 +76,8 @@ import Testing
 
   @Test func invalidUTF8IsFoundAtItsByte() throws {
     var log = Log()
-    for bytes in [[0xFF], [0xC3], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82]] as [[UInt8]] {
+    for bytes in [[0xFF], [0xC3], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82]] as [[UInt8]]
+    {
       let head = #"{"kind":"trajectory","group_id":"g","trajectory_id":"u","token_ids":[1],"text":""#
       log.add(Data(head.utf8) + Data(bytes) + Data("\"}".utf8), .invalidUTF8)
       log.addGood()
@@ -111,7 +114,8 @@ import Testing
   }
 
   @Test func linesOfOtherKindsAreNoRecords() throws {
-    let text = "\u{FEFF}\n  \r\n" + BadRecords.root + "\r\n\r\n\t" + BadRecords.good(1) + "  \n\n" + BadRecords.good(2) + "\n \n"
+    let text =
+      "\u{FEFF}\n  \r\n" + BadRecords.root + "\r\n\r\n\t" + BadRecords.good(1) + "  \n\n" + BadRecords.good(2) + "\n \n"
     let trial = try ImportTrial()
     try trial.folder.write(Data(text.utf8), "log.jsonl")
     let report = try trial.run("log.jsonl")
@@ -125,7 +129,9 @@ import Testing
 
   // MARK: Streams
 
-  @Test(arguments: Compression.allCases) func aDamagedStreamLosesOnlyWhatIsBehindTheDamage(compression: Compression) throws {
+  @Test(arguments: Compression.allCases) func aDamagedStreamLosesOnlyWhatIsBehindTheDamage(compression: Compression)
+    throws
+  {
     let lines = [BadRecords.root] + (0..<30).map(BadRecords.good)
     let frames = try lines.map { try compression.compress(Data([$0].jsonLines.utf8)) }
     var data = frames[..<20].reduce(Data(), +)
@@ -136,7 +142,9 @@ import Testing
     try trial.folder.write(data, "log")
     let report = try trial.run("log")
     #expect(report.counts.trajectories >= 20 && report.counts.trajectories < 31)
-    #expect(report.quarantine.count >= 1 && report.quarantine.allSatisfy { ["corrupt_stream", "truncated_stream"].contains($0.name) })
+    #expect(
+      report.quarantine.count >= 1
+        && report.quarantine.allSatisfy { ["corrupt_stream", "truncated_stream"].contains($0.name) })
     let offset = lines[..<20].reduce(0) { $0 + $1.utf8.count + 1 }
     #expect(try trial.quarantine().first??.hasPrefix("21 \(offset) ") == true)
     #expect(try trial.value("SELECT state FROM source") == "cut_off")
@@ -164,8 +172,10 @@ import Testing
     let magic: [(name: String, bytes: [UInt8], word: String)] = [
       ("zip", Array("PK\u{3}\u{4}rest".utf8), "zip"), ("parquet", Array("PAR1....".utf8), "Parquet"),
       ("sqlite", Array("SQLite format 3\u{0}".utf8), "SQLite"), ("bz2", Array("BZh9....".utf8), "bzip2"),
-      ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "xz"), ("pickle", [0x80, 0x04, 0x95, 0], "pickle"), ("empty", [], "no JSON"),
-      ("text", Array("hello\nworld\n".utf8), "no JSON"), ("json", Array(#"{"steps":[],"agent":{}}"#.utf8), "steps, agent"),
+      ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], "xz"), ("pickle", [0x80, 0x04, 0x95, 0], "pickle"),
+      ("empty", [], "no JSON"),
+      ("text", Array("hello\nworld\n".utf8), "no JSON"),
+      ("json", Array(#"{"steps":[],"agent":{}}"#.utf8), "steps, agent"),
     ]
     for file in magic { try trial.folder.write(Data(file.bytes), file.name) }
     try trial.folder.write([BadRecords.root], "good.jsonl")
@@ -188,9 +198,13 @@ import Testing
     try trial.folder.write([BadRecords.good(9)], "logs/.hidden.jsonl")
     try trial.folder.write(Data("notes".utf8), "logs/README")
     let report = try trial.run("logs")
-    #expect(report.files.map { String($0.path.split(separator: "/").last ?? "") } == ["README", "a.jsonl", "10.jsonl", "2.jsonl", "c.jsonl"])
+    #expect(
+      report.files.map { String($0.path.split(separator: "/").last ?? "") } == [
+        "README", "a.jsonl", "10.jsonl", "2.jsonl", "c.jsonl",
+      ])
     #expect(report.files.map(\.status) == [.refused, .imported, .imported, .imported, .imported])
-    #expect(try trial.strings("SELECT trajectory_id FROM trajectory ORDER BY id") == ["good1", "good2", "good0", "good3"])
+    #expect(
+      try trial.strings("SELECT trajectory_id FROM trajectory ORDER BY id") == ["good1", "good2", "good0", "good3"])
   }
 
   // MARK: Limits
@@ -254,6 +268,8 @@ import Testing
     let trial = try ImportTrial()
     let report = try trial.run(lines: [BadRecords.root, BadRecords.good(1), #"{"kind":"end","trajectories":3}"#])
     #expect(report.files[0].announcedTrajectories == 3 && report.quarantine.isEmpty)
-    #expect(try trial.run(lines: [BadRecords.good(2), #"{"kind":"end","trajectories":1}"#], "b").files[0].announcedTrajectories == nil)
+    #expect(
+      try trial.run(lines: [BadRecords.good(2), #"{"kind":"end","trajectories":1}"#], "b").files[0]
+        .announcedTrajectories == nil)
   }
 }

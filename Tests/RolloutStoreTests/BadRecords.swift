@@ -34,7 +34,10 @@ enum BadRecords {
     (tokens(#""token_ids":[7,1],"parent_id":"r","branch_token_index":1,"prefix":"full""#), .prefixDisagrees),
     (#"{"schema":"arpo-rollout/2","kind":"end"}"#, .unsupportedSchema),
     (#"{"kind":"comment"}"#, .unknownRecord),
-    (tokens(#""token_ids":[1],"x":\#(String(repeating: "[", count: 300) + String(repeating: "]", count: 300))"#), .tooDeep),
+    (
+      tokens(#""token_ids":[1],"x":\#(String(repeating: "[", count: 300) + String(repeating: "]", count: 300))"#),
+      .tooDeep
+    ),
     (#"{"kind":"trajectory","group_id":"g","trajectory_id":"r","token_ids":[9]}"#, .duplicateDisagrees),
     (#"{"kind":"group","group_id":"g","prompt_text":"another"}"#, .promptDisagrees),
   ]

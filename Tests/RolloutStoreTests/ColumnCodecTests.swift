@@ -149,8 +149,10 @@ import Testing
   @Test func absurdLengthsAreErrors() {
     let absurd: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]
     let blobs: [[UInt8]] = [
-      [], [1], [9, 1, 1], [1] + absurd, [1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01], [2, 0] + absurd,
-      [2, 7, 1], [3, 2, 1, 1], [3, 0] + absurd, [4, 0, 2, 0] + absurd, [4, 0, 2, 1, 3], [4, 2, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 3],
+      [], [1], [9, 1, 1], [1] + absurd, [1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01],
+      [2, 0] + absurd,
+      [2, 7, 1], [3, 2, 1, 1], [3, 0] + absurd, [4, 0, 2, 0] + absurd, [4, 0, 2, 1, 3],
+      [4, 2, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1, 0, 1, 3],
       [1, 4, 2] + absurd, [1, 4, 3, 0],
     ]
     for blob in blobs { #expect(throws: ColumnError.self) { try Codec.any(blob) } }
@@ -201,7 +203,8 @@ enum ColumnCodecChecks {
     let constant = made { -1.5 }
     return [smooth, noise, holes, constant].flatMap { values in
       [
-        RealColumn(floats: values.map { Float($0) }), RealColumn(floats: values.map { Float($0) }, precision: .float32Decimal),
+        RealColumn(floats: values.map { Float($0) }),
+        RealColumn(floats: values.map { Float($0) }, precision: .float32Decimal),
         RealColumn(doubles: values),
       ]
     }

@@ -7,12 +7,14 @@ import Testing
 @testable import RolloutStore
 
 @Suite struct DuplicateTests {
-  static let record = #"{"kind":"trajectory","group_id":"g","trajectory_id":"a","token_ids":[1,2],"logprobs":[-1,null],"reward":1}"#
+  static let record =
+    #"{"kind":"trajectory","group_id":"g","trajectory_id":"a","token_ids":[1,2],"logprobs":[-1,null],"reward":1}"#
 
   @Test func recordsThatSayTheSameAreOne() throws {
     // Absent and null mean the same, and so do numbers written otherwise.
     let same = [
-      Self.record, #"{"trajectory_id":"a","group_id":"g","kind":"trajectory","reward":1.0,"logprobs":[-1.0,null],"token_ids":[1,2],"step":null}"#,
+      Self.record,
+      #"{"trajectory_id":"a","group_id":"g","kind":"trajectory","reward":1.0,"logprobs":[-1.0,null],"token_ids":[1,2],"step":null}"#,
       Self.record.replacing("-1,null", with: "-10e-1, null"),
     ]
     let trial = try ImportTrial()
@@ -73,7 +75,9 @@ import Testing
 
   /// ARPO fills a short group up with copies of its last row: one row with a multiplicity, in every container and
   /// however often it is imported.
-  @Test(arguments: ["verl-v0/5.jsonl", "arpo/3.jsonl", "arpo/4.jsonl.gz"]) func paddedCopiesAreOneRow(name: String) throws {
+  @Test(arguments: ["verl-v0/5.jsonl", "arpo/3.jsonl", "arpo/4.jsonl.gz"]) func paddedCopiesAreOneRow(name: String)
+    throws
+  {
     let trial = try ImportTrial()
     let url = TestPaths.fixtures.appending(path: "logs/\(name)")
     try trial.folder.write(try Data(contentsOf: url), name)

@@ -60,7 +60,8 @@ final class ImportTrial {
 
   /// Everything that an analysis sees, as text: no ids of rows, no places in files.
   func reading() throws -> [String] {
-    let sql = "SELECT run_id || '/' || number || '=' || text || coalesce(hex(bytes), '') FROM token_string JOIN run ON run = id"
+    let sql =
+      "SELECT run_id || '/' || number || '=' || text || coalesce(hex(bytes), '') FROM token_string JOIN run ON run = id"
     var texts: [String: String] = [:]
     for case .some(let row) in try strings(sql) {
       let parts = row.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

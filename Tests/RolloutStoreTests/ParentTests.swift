@@ -19,7 +19,8 @@ import Testing
   static let root = record(
     "r", ids: [10, 11, 12, 13, 14, 15],
     #""logprobs":[-0.1234567891,-0.5,null,null,-1.25,-0.0625],"loss_mask":[1,1,0,0,1,1],"#
-      + #""segments":[{"kind":"tool_call","start":0,"end":2},{"kind":"tool_result","start":2,"end":4},{"kind":"answer","start":4,"end":6}]"#)
+      + #""segments":[{"kind":"tool_call","start":0,"end":2},{"kind":"tool_result","start":2,"end":4},{"kind":"answer","start":4,"end":6}]"#
+  )
 
   /// The reason why a child of the root is put aside, the parent before and after it; `nil` if it is not.
   static func reason(_ child: String) throws -> String? {
@@ -49,7 +50,8 @@ import Testing
     #expect(try Self.reason(full([10, 11, 12, 13, 99], #""loss_mask":[1,1,1,0,1]"#)) == "prefix_disagrees")
     let mask = #""loss_mask":[1,1,0,0,1],"logprobs":"#
     #expect(try Self.reason(full([10, 11, 12, 13, 99], mask + "[-0.1234567891,-0.5,null,null,-3]")) == nil)
-    #expect(try Self.reason(full([10, 11, 12, 13, 99], mask + "[-0.1234567891,-0.25,null,null,-3]")) == "prefix_disagrees")
+    #expect(
+      try Self.reason(full([10, 11, 12, 13, 99], mask + "[-0.1234567891,-0.25,null,null,-3]")) == "prefix_disagrees")
     // What is not repeated contradicts nothing; what only the repetition has would be lost.
     #expect(try Self.reason(full([10, 11, 12, 13, 99], mask + "[null,-0.5,null,null,-3]")) == nil)
     #expect(try Self.reason(full([10, 11, 12, 13, 99], mask + "[null,-0.5,-1,null,-3]")) == "prefix_disagrees")
@@ -59,7 +61,8 @@ import Testing
   @Test func theSameDecimalsAgreeWhateverTheirColumnsNeed() throws {
     let wide = Self.record("r", ids: [1, 2], #""logprobs":[-0.123456789,-0.12345678912345]"#)
     let narrow = Self.record("r", ids: [1, 2], #""logprobs":[-0.123456789,-0.5]"#)
-    let ofWide = Self.record("c", parent: "r", branch: 1, ids: [1, 3], #""logprobs":[-0.123456789,-0.5],"prefix":"full""#)
+    let ofWide = Self.record(
+      "c", parent: "r", branch: 1, ids: [1, 3], #""logprobs":[-0.123456789,-0.5],"prefix":"full""#)
     let ofNarrow = Self.record(
       "c", parent: "r", branch: 1, ids: [1, 3], #""logprobs":[-0.123456789,-0.12345678912345],"prefix":"full""#)
     let other = Self.record("c", parent: "r", branch: 1, ids: [1, 3], #""logprobs":[-0.123456,-0.5],"prefix":"full""#)
@@ -74,11 +77,14 @@ import Testing
   /// The prefix is compared along the whole path: with the grandparent's tokens too, and with what an earlier import stored.
   @Test func aRepeatedPrefixIsComparedAlongThePath() throws {
     let child = Self.record("c", parent: "r", branch: 4, ids: [20, 21, 22])
-    let good = Self.record("d", parent: "c", branch: 6, ids: [10, 11, 12, 13, 20, 21, 30], #""loss_mask":[1,1,0,0,1,1,1],"prefix":"full""#)
-    let bad = Self.record("e", parent: "c", branch: 6, ids: [10, 99, 12, 13, 20, 21, 30], #""loss_mask":[1,1,0,0,1,1,1],"prefix":"full""#)
+    let good = Self.record(
+      "d", parent: "c", branch: 6, ids: [10, 11, 12, 13, 20, 21, 30], #""loss_mask":[1,1,0,0,1,1,1],"prefix":"full""#)
+    let bad = Self.record(
+      "e", parent: "c", branch: 6, ids: [10, 99, 12, 13, 20, 21, 30], #""loss_mask":[1,1,0,0,1,1,1],"prefix":"full""#)
     let trial = try ImportTrial()
     try trial.run(lines: [Self.root, child], "a.jsonl")
-    let report = try trial.run(lines: [good, bad].map { $0.replacing("{\"kind\"", with: #"{"run_id":"a","kind""#) }, "b.jsonl")
+    let report = try trial.run(
+      lines: [good, bad].map { $0.replacing("{\"kind\"", with: #"{"run_id":"a","kind""#) }, "b.jsonl")
     #expect(report.counts.trajectories == 1 && report.quarantine.map(\.name) == ["prefix_disagrees"])
     #expect(try trial.value("SELECT message FROM quarantine")?.contains("response index 1") == true)
     #expect(try trial.value("SELECT owned || ' ' || length FROM trajectory WHERE trajectory_id = 'd'") == "1 7")
@@ -86,7 +92,8 @@ import Testing
 
   @Test func aParentInAnotherGroupOrOfAnotherKindIsAnError() throws {
     #expect(try Self.reason(Self.record("c", parent: "r", branch: 1, ids: [1], group: "h")) == "bad_branch")
-    let text = #"{"kind":"trajectory","group_id":"g","trajectory_id":"c","parent_id":"r","branch_segment":0,"text":"a"}"#
+    let text =
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"c","parent_id":"r","branch_segment":0,"text":"a"}"#
     #expect(try Self.reason(text) == "bad_branch")
   }
 
@@ -106,7 +113,9 @@ import Testing
     #expect(try trial.count("quarantine") == 0 && second.counts.trajectories == 4)
     // Provenance stays that of the record's own file and line.
     #expect(
-      try trial.strings("SELECT trajectory_id || line || source FROM trajectory ORDER BY 1") == ["a12", "b31", "c11", "d21"])
+      try trial.strings("SELECT trajectory_id || line || source FROM trajectory ORDER BY 1") == [
+        "a12", "b31", "c11", "d21",
+      ])
     #expect(try trial.groups()[0].trajectories.map(\.length) == [1, 2, 2, 3])
   }
 
@@ -119,7 +128,8 @@ import Testing
     for order in [lines, lines.reversed()] {
       let trial = try ImportTrial()
       try trial.run(lines: [BadRecords.root] + order)
-      let rows = try trial.strings("SELECT json_extract(excerpt, '$.trajectory_id') || ' ' || reason FROM quarantine ORDER BY 1")
+      let rows = try trial.strings(
+        "SELECT json_extract(excerpt, '$.trajectory_id') || ' ' || reason FROM quarantine ORDER BY 1")
       #expect(
         rows == [
           "lost missing_parent", "self parent_cycle", "tail missing_parent", "x parent_cycle", "y parent_cycle",

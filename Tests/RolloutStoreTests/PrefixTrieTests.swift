@@ -35,7 +35,9 @@ import Testing
     }
   }
 
-  @Test(arguments: SyntheticLog.Prefix.allCases) func theOrderOfRecordsChangesNothing(prefix: SyntheticLog.Prefix) throws {
+  @Test(arguments: SyntheticLog.Prefix.allCases) func theOrderOfRecordsChangesNothing(prefix: SyntheticLog.Prefix)
+    throws
+  {
     for seed in 1...3 as ClosedRange<UInt64> {
       let log = SyntheticLog(seed: 20 + seed, Self.shape(prefix, .nine))
       let straight = try ImportTrial()
@@ -54,7 +56,9 @@ import Testing
     let log = SyntheticLog(seed: 31, Self.shape(.mixed))
     let lines = log.shuffledLines(seed: 1)
     // A run record holds for its own file only.
-    let parts = stride(from: 1, to: lines.count - 1, by: 7).map { [lines[0]] + lines[$0..<min($0 + 7, lines.count - 1)] }
+    let parts = stride(from: 1, to: lines.count - 1, by: 7).map {
+      [lines[0]] + lines[$0..<min($0 + 7, lines.count - 1)]
+    }
     let whole = try ImportTrial()
     try whole.run(lines: log.lines)
     for order in 0..<3 {
@@ -166,7 +170,9 @@ import Testing
     if t.length != rollout.length { return "length \(t.length), logged \(rollout.length)" }
     if t.reward != rollout.reward || t.multiplicity != rollout.multiplicity { return "reward or multiplicity" }
     if t.rolloutIndex != rollout.rolloutIndex { return "rollout index" }
-    if t.declaredParent.map({ group.trajectories[$0].id }) != rollout.parent.map({ log.rollouts[$0].id }) { return "parent" }
+    if t.declaredParent.map({ group.trajectories[$0].id }) != rollout.parent.map({ log.rollouts[$0].id }) {
+      return "parent"
+    }
     if rollout.parent != nil, t.declaredBranch != rollout.branch { return "branch \(t.declaredBranch)" }
     let own = rollout.segments.filter { $0.start >= rollout.branch }
     if t.segments != own { return "segments \(t.segments), logged \(own)" }

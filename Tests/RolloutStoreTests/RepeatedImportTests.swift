@@ -102,7 +102,8 @@ import Testing
 
   /// A torn record whose beginning is already wrong is still one record, once its end is written.
   @Test func aTornBadLineStaysOneRecord() throws {
-    let bad = #"{"kind":"trajectory","group_id":"g","trajectory_id":"b","token_ids":[1,2],"logprobs":[0.5,-1],"reward":1}"#
+    let bad =
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"b","token_ids":[1,2],"logprobs":[0.5,-1],"reward":1}"#
     let lines = [BadRecords.root, bad, BadRecords.good(1)]
     let text = Data(lines.jsonLines.utf8)
     let trial = try ImportTrial()
@@ -129,7 +130,8 @@ import Testing
   }
 
   /// A compressed file that was cut off is put aside behind its last whole record; complete, it is read on.
-  @Test(arguments: Compression.allCases) func aCutOffStreamIsReadAgainWhenItIsComplete(compression: Compression) throws {
+  @Test(arguments: Compression.allCases) func aCutOffStreamIsReadAgainWhenItIsComplete(compression: Compression) throws
+  {
     let lines = Self.log(seed: 9).lines
     let data = try compression.compress(lines.map { Data([$0].jsonLines.utf8) })
     let whole = try ImportTrial()

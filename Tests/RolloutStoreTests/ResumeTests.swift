@@ -18,7 +18,9 @@ import Testing
     var lines = SyntheticLog(seed: seed, shape).shuffledLines(seed: seed)
     let body = lines[1..<(lines.count - 1)]
     lines = [lines[0], BadRecords.group, BadRecords.root] + body + [lines.last ?? ""]
-    for i in BadRecords.all.indices { lines.insert(BadRecords.line(i), at: Int.random(in: 3..<lines.count, using: &random)) }
+    for i in BadRecords.all.indices {
+      lines.insert(BadRecords.line(i), at: Int.random(in: 3..<lines.count, using: &random))
+    }
     for _ in 0..<5 { lines.append(lines[Int.random(in: 3..<lines.count, using: &random)]) }
     return lines
   }
@@ -84,7 +86,9 @@ import Testing
     let database = whole.database
     try whole.run("log.jsonl") { _ in
       guard let crashed = try? ImportTrial() else { return }
-      for suffix in ["", "-wal"] { try? FileManager.default.copyItem(atPath: database + suffix, toPath: crashed.database + suffix) }
+      for suffix in ["", "-wal"] {
+        try? FileManager.default.copyItem(atPath: database + suffix, toPath: crashed.database + suffix)
+      }
       snapshots.append(crashed)
     }
     let expected = try whole.dump()
@@ -128,7 +132,9 @@ import Testing
     Self.small(cut)
     let names = ["a.jsonl", "b.jsonl", "c.jsonl"]
     for (i, name) in names.enumerated() {
-      for trial in [whole, cut] { try trial.folder.write(try Self.data(Self.lines(seed: UInt64(30 + i)), "plain"), name) }
+      for trial in [whole, cut] {
+        try trial.folder.write(try Self.data(Self.lines(seed: UInt64(30 + i)), "plain"), name)
+      }
     }
     let store = try Store.open(whole.database, for: .writing)
     _ = try Importer(store: store, options: whole.options).run(names.map(whole.folder.path))

@@ -19,14 +19,17 @@ import Testing
 
   @Test func otherFilesAreLeftAlone() throws {
     let folder = try TemporaryFolder()
-    try folder.write(Data("a text file, long enough to be no database header at all. ".utf8) + Data(count: 4096), "text")
+    try folder.write(
+      Data("a text file, long enough to be no database header at all. ".utf8) + Data(count: 4096), "text")
     let other = try DatabaseQueue(path: folder.path("other.db"))
     try other.write { try $0.execute(sql: "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)") }
     try other.close()
     for name in ["text", "other.db"] {
       let before = try Data(contentsOf: folder.url.appending(path: name))
       for access in [Store.Access.reading, .writing] {
-        #expect { try Store.open(folder.path(name), for: access) } throws: { ($0 as? StoreError)?.kind == .notADatabase }
+        #expect { try Store.open(folder.path(name), for: access) } throws: {
+          ($0 as? StoreError)?.kind == .notADatabase
+        }
       }
       // A change of the journal mode would show in the header.
       #expect(try Data(contentsOf: folder.url.appending(path: name)) == before, "\(name)")
@@ -66,7 +69,9 @@ import Testing
       let database = trial.database
       var paths: [String] = []
       for i in 0..<4 {
-        let lines = ResumeTests.lines(seed: 10 * seed + UInt64(i % 2)).map { $0.replacing("synthetic", with: "run\(i % 2)") }
+        let lines = ResumeTests.lines(seed: 10 * seed + UInt64(i % 2)).map {
+          $0.replacing("synthetic", with: "run\(i % 2)")
+        }
         paths.append(try trial.folder.write(lines, "\(i % 2).jsonl"))
       }
       let logs = Array(Set(paths)).sorted()
@@ -84,7 +89,9 @@ import Testing
       }
       #expect(statuses.withLock { $0.sorted() } == ["imported", "imported", "known", "known"])
       let alone = try ImportTrial()
-      for log in logs { _ = try Importer(store: Store.open(alone.database, for: .writing), options: options).run([log]) }
+      for log in logs {
+        _ = try Importer(store: Store.open(alone.database, for: .writing), options: options).run([log])
+      }
       // Runs are listed in the order in which they came.
       #expect(try trial.reading().sorted() == alone.reading().sorted())
     }
@@ -165,7 +172,8 @@ import Testing
     let attached = trial.folder.path("attached.db")
     for sql in [
       "DELETE FROM trajectory", "DROP TABLE trajectory", "INSERT INTO finding DEFAULT VALUES", "CREATE TABLE x (y)",
-      "PRAGMA user_version = 9", "ATTACH '\(attached)' AS x", "VACUUM INTO '\(attached)'", "SELECT 1; DELETE FROM trajectory",
+      "PRAGMA user_version = 9", "ATTACH '\(attached)' AS x", "VACUUM INTO '\(attached)'",
+      "SELECT 1; DELETE FROM trajectory",
       "BEGIN IMMEDIATE", "nonsense", "SELECT * FROM nothing", "",
     ] {
       do {
@@ -214,7 +222,8 @@ import Testing
     #expect(
       rows == [
         [.text("[5]"), .text("[-0.1]"), .text("[[[5,-0.1],[9,-2.5]]]"), .null, .int(7)],
-        [.text("[6]"), .null, .null, .null, .int(7)], [.text("[7]"), .text("[-2.0]"), .text("[[[7,-2.0]]]"), .null, .int(7)],
+        [.text("[6]"), .null, .null, .null, .int(7)],
+        [.text("[7]"), .text("[-2.0]"), .text("[[[7,-2.0]]]"), .null, .int(7)],
       ])
     #expect(throws: StoreError.self) {
       try store.query("SELECT json_column(x'01FFFFFF')", header: { _ in }, body: { _ in true })

@@ -128,7 +128,8 @@ public struct SyntheticLog {
         for group in 0..<shape.groups {
           out.append(
             #"{"kind":"group","group_id":"p\#(group)","step":\#(step),"prompt_text":"prompt \#(group)","#
-              + #""prompt_token_ids":[1,2,\#(group)],"ground_truth":"\#(group)","data_source":"made","policy_version":7}"#)
+              + #""prompt_token_ids":[1,2,\#(group)],"ground_truth":"\#(group)","data_source":"made","policy_version":7}"#
+          )
         }
       }
       return out + bodies.map { #"{"kind":"trajectory","step":\#(step),"# + $0 }
@@ -157,7 +158,8 @@ public struct SyntheticLog {
       let branch = parent.map { branchPoint(on: rollouts[$0]) } ?? 0
       var rollout = Rollout(
         group: group, id: "\(group)/\(number)", rolloutIndex: chance(0.9) ? number : nil, parent: parent,
-        branch: branch, path: [], segments: [], isFull: false, reward: [0, 1, 0.5, 1.1, nil].randomElement(using: &random)!,
+        branch: branch, path: [], segments: [], isFull: false,
+        reward: [0, 1, 0.5, 1.1, nil].randomElement(using: &random)!,
         multiplicity: chance(0.1) ? 2 : 1)
       if let parent {
         rollout.path = shape.isTextOnly ? [] : Array(rollouts[parent].path[..<branch])
@@ -167,11 +169,12 @@ public struct SyntheticLog {
           part.end = min(segment.end, branch)
           return part
         }
-        rollout.isFull = switch shape.prefix {
-        case .delta: false
-        case .full: true
-        case .mixed: chance(0.5)
-        }
+        rollout.isFull =
+          switch shape.prefix {
+          case .delta: false
+          case .full: true
+          case .mixed: chance(0.5)
+          }
       }
       let startsInResult = parent.map { p in
         rollouts[p].segments.contains { $0.kind == .toolResult && $0.start == branch }
@@ -257,7 +260,8 @@ public struct SyntheticLog {
     if let index = rollout.rolloutIndex { out += #","rollout_index":\#(index)"# }
     let first = rollout.parent == nil || rollout.isFull ? 0 : rollout.branch
     if let parent = rollout.parent {
-      out += #","parent_id":"\#(rollouts[parent].id)","branch_\#(shape.isTextOnly ? "segment" : "token_index")":\#(rollout.branch)"#
+      out +=
+        #","parent_id":"\#(rollouts[parent].id)","branch_\#(shape.isTextOnly ? "segment" : "token_index")":\#(rollout.branch)"#
       if rollout.isFull { out += #","prefix":"full""# } else if position % 2 == 0 { out += #","prefix":"delta""# }
       out += #","branch":{"reason":"entropy","draw":0.25}"#
     }
@@ -310,7 +314,8 @@ public struct SyntheticLog {
       case "\"", "\\": out += "\\\(Character(scalar))"
       case "\n": out += "\\n"
       case "\t": out += "\\t"
-      case let control where control.value < 0x20: out += "\\u00" + (control.value < 16 ? "0" : "") + String(control.value, radix: 16)
+      case let control where control.value < 0x20:
+        out += "\\u00" + (control.value < 16 ? "0" : "") + String(control.value, radix: 16)
       default: out.unicodeScalars.append(scalar)
       }
     }

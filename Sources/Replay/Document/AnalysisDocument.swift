@@ -16,12 +16,22 @@ public struct AnalysisDocument {
     case trajectories
     case groups
     case budget
+    /// The nodes of each group's tree.
+    case tree
+    /// The same if every common token prefix is shared.
+    case anyTree = "tree_any"
     /// Owned tokens by trajectory and estimator; an estimator without any value on the path is left out.
     case entropy
-    /// The same at another temperature.
-    case atTemperature = "at_temperature"
     case windows
+    /// The entropies at another temperature.
+    case atTemperature = "at_temperature"
     case branching
+    /// By strategy.
+    case advantages
+    /// Pairs of strategies.
+    case comparisons
+    /// By strategy, where the advantages sit.
+    case shares
   }
 
   private let parts: Set<Part>
@@ -38,6 +48,7 @@ public struct AnalysisDocument {
   private var accumulator: RunAccumulator?
   private var branching = BranchingDocument()
   private var hasTopK = false
+  private var attribution: AttributionDocument?
 
   /// - Parameters:
   ///   - parts: the keys wanted.
@@ -52,6 +63,10 @@ public struct AnalysisDocument {
     options.bootstrapReplicates = 0
     options.spill = spill
     self.options = options
+    let needsAdvantages = !parts.isDisjoint(with: [.advantages, .comparisons, .shares])
+    if needsAdvantages || !parts.isDisjoint(with: [.tree, .anyTree]) {
+      attribution = AttributionDocument(hasAdvantages: needsAdvantages)
+    }
   }
 
   /// Takes in a group.
@@ -69,6 +84,7 @@ public struct AnalysisDocument {
       groupBudgets.append((group.id, own.document))
       budget += own
     }
+    attribution?.add(tree)
     if !parts.isDisjoint(with: [.entropy, .branching]) {
       let entropy = GroupEntropy(group, estimators: [.topk, .topkRenormalized, .lower, .upper, .sampledNLL])
       if parts.contains(.entropy) { addEntropy(tree, entropy) }
@@ -105,17 +121,26 @@ public struct AnalysisDocument {
     put(.trajectories, .array(trajectories))
     put(.groups, .object(groups))
     put(.budget, .object([("run", budget.document), ("groups", .object(groupBudgets))]))
-    if isTextOnly { return out }
-    if hasEntropy { put(.entropy, .object(entropy)) }
-    if let temperature {
-      put(
-        .atTemperature,
-        .object([
-          ("from", .double(temperature.from)), ("to", .double(temperature.to)), ("entropy", .object(rescaled)),
-        ]))
+    if let attribution { put(.tree, attribution.tree) }
+    if !isTextOnly {
+      if let attribution { put(.anyTree, attribution.anyTree) }
+      if hasEntropy { put(.entropy, .object(entropy)) }
+      if let accumulator { put(.windows, try windowsDocument(accumulator)) }
+      if let temperature {
+        put(
+          .atTemperature,
+          .object([
+            ("from", .double(temperature.from)), ("to", .double(temperature.to)), ("entropy", .object(rescaled)),
+          ]))
+      }
+      if hasTopK { put(.branching, branching.document) }
     }
-    if let accumulator { put(.windows, try windowsDocument(accumulator)) }
-    if hasTopK { put(.branching, branching.document) }
+    if let attribution, !parts.isDisjoint(with: [.advantages, .comparisons, .shares]) {
+      let found = attribution.attribution(isTextOnly: isTextOnly)
+      put(.advantages, .object(found.advantages))
+      put(.comparisons, .array(found.comparisons))
+      put(.shares, .object(found.shares))
+    }
     return out
   }
 

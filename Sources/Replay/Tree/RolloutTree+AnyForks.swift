@@ -19,7 +19,8 @@ extension RolloutTree {
   }
 }
 
-/// The units of paths as numbers that are equal if the units are: token ids, or numbers given to segments of text.
+/// The units of paths as numbers that are equal if the units are: token ids, or negative numbers given to segments of
+/// text.
 struct PathItems {
   private struct Key: Hashable {
     var kind: SegmentKind
@@ -59,7 +60,7 @@ struct PathItems {
   mutating func id(of s: Segment) -> Int32 {
     let key = Key(kind: s.kind, tool: s.tool, text: s.text)
     if let id = ids[key] { return id }
-    let id = Int32(ids.count)
+    let id = -1 - Int32(ids.count)
     ids[key] = id
     return id
   }

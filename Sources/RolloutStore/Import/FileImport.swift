@@ -116,6 +116,7 @@ struct FileImport {
     let found = log.recognition
     if case .part(let row) = earlier {
       report.status = .resumed
+      report.begin = row["resume_offset"]
       let resume = ResumePoint(byteOffset: row["resume_offset"], lines: row["resume_lines"])
       var state = SourceState(
         id: row["id"], defaultRunName: found.runName, currentRun: row["current_run"], records: row["records"],

@@ -83,6 +83,8 @@ public struct FileReport: Sendable {
   public var announcedTrajectories: Int?
   /// Its row in the table `source`.
   var source: Int64?
+  /// Uncompressed bytes that earlier imports had done.
+  var begin = 0
 }
 
 /// What an import did.

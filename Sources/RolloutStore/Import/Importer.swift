@@ -102,13 +102,15 @@ public struct Importer {
 
   /// Records whose parent never came are bad too, which shows only at the end.
   private func judgeWaiting(_ report: inout ImportReport, _ db: Database) throws {
-    let read = report.files.indices.filter { [.imported, .resumed].contains(report.files[$0].status) }
-    guard let limit = options.maxBad, let last = read.last else { return }
-    let waiting = try read.reduce(0) { sum, file in
-      let sql = "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL AND source = ?"
-      return try sum + (Int.fetchOne(db, sql: sql, arguments: [report.files[file].source]) ?? 0)
+    for i in report.files.indices {
+      let sql = "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL AND source = ? AND byte_offset >= ?"
+      let waiting = try Int.fetchOne(db, sql: sql, arguments: [report.files[i].source, report.files[i].begin])
+      if report.files[i].status != .known { report.files[i].counts.quarantined += waiting ?? 0 }
     }
-    if waiting + report.counts.quarantined > limit { report.files[last].status = .stopped }
+    let read = report.files.indices.filter { [.imported, .resumed].contains(report.files[$0].status) }
+    if let limit = options.maxBad, let last = read.last, report.counts.quarantined > limit {
+      report.files[last].status = .stopped
+    }
   }
 
   /// What can only be said when all records are there.

@@ -12,15 +12,18 @@ struct ReportQueries {
     let list = sources.map(String.init).joined(separator: ",")
     report.quarantine = try tallies(
       """
-      SELECT q.reason AS name, count(*) AS count, 0 AS trajectories, min(s.path || ':' || q.line) AS first
-      FROM quarantine q JOIN source s ON s.id = q.source WHERE q.source IN (\(list)) GROUP BY q.reason ORDER BY 2 DESC, 1
+      SELECT q.reason AS name, count(*) AS count, 0 AS trajectories, (
+          SELECT s.path || ':' || f.line FROM quarantine f JOIN source s ON s.id = f.source
+          WHERE f.reason = q.reason AND f.source IN (\(list)) ORDER BY f.source, f.byte_offset LIMIT 1) AS first
+      FROM quarantine q WHERE q.source IN (\(list)) GROUP BY q.reason ORDER BY 2 DESC, 1
       """)
     report.findings = try tallies(
       """
-      SELECT f.check_name AS name, sum(f.count) AS count, count(DISTINCT f.trajectory) AS trajectories,
-        min(s.path || ':' || coalesce(t.line, 0)) AS first
-      FROM finding f JOIN source s ON s.id = f.source LEFT JOIN trajectory t ON t.id = f.trajectory
-      WHERE f.source IN (\(list)) GROUP BY f.check_name ORDER BY 2 DESC, 1
+      SELECT f.check_name AS name, sum(f.count) AS count, count(DISTINCT f.trajectory) AS trajectories, (
+          SELECT s.path || ':' || coalesce(t.line, 0) FROM finding g JOIN source s ON s.id = g.source
+          LEFT JOIN trajectory t ON t.id = g.trajectory
+          WHERE g.check_name = f.check_name AND g.source IN (\(list)) ORDER BY g.source, t.byte_offset LIMIT 1) AS first
+      FROM finding f WHERE f.source IN (\(list)) GROUP BY f.check_name ORDER BY 2 DESC, 1
       """)
     report.evidence = try Row.fetchAll(
       db, sql: "SELECT evidence, count(*) FROM trajectory WHERE source IN (\(list)) GROUP BY evidence ORDER BY 1 DESC"

@@ -13,8 +13,9 @@ struct AnalyzeCommand: ParsableCommand {
         zstdcat run.zst | arpo-replay analyze - --temperature 1.3
 
       The log is imported into a temporary database. With --format json the document has the keys that \
-      Fixtures/goldens/analysis/README.md describes: unit, trajectories, groups, budget, entropy, at_temperature (with \
-      --temperature), windows, branching. Entropies are in nats.
+      Fixtures/goldens/analysis/README.md describes: unit, trajectories, groups, budget, tree, tree_any, entropy, \
+      windows, at_temperature (with --temperature), branching, advantages (by strategy), comparisons, shares. Entropies \
+      are in nats.
 
       Exit codes: \(ExitStatus.summary)
       """)
