@@ -19,7 +19,11 @@ import TestSupport
   @Test func examplesCanBeTyped() throws {
     for command in Self.commands {
       let text = try Tool.run([command, "--help"]).text
-      let options = Set(text.matches(of: /--[a-z][a-z-]*/).map { String($0.0) })
+      let examples = text.split(separator: "\n").filter {
+        $0.contains("arpo-replay \(command)") && !$0.hasPrefix("USAGE")
+      }
+      #expect(!examples.isEmpty)
+      let options = Set(examples.flatMap { $0.matches(of: /--[a-z][a-z-]*/).map { String($0.0) } })
       let usage = text.split(separator: "OPTIONS:").last.map(String.init) ?? ""
       for option in options { #expect(usage.contains(option), "\(command) \(option)") }
     }

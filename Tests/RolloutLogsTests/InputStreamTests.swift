@@ -9,8 +9,9 @@ import Testing
   /// All bytes of an input, read in pieces, and what ended it.
   static func read(_ data: Data, piece: Int = 4096) throws -> (bytes: Data, error: InputError?, hash: String) {
     let folder = try TemporaryFolder()
+    let path = try folder.write(data, "log")
     let input: LogInput
-    do throws(InputError) { input = try LogInput(path: try! folder.write(data, "log")) } catch {
+    do throws(InputError) { input = try LogInput(path: path) } catch {
       return (Data(), error, "")
     }
     var out = Data()

@@ -51,7 +51,8 @@ import Testing
 
     let group = try Checks.records(
       NativeLog.self,
-      #"{"kind":"group","group_id":"p7","step":12,"prompt_text":"q","prompt_token_ids":[1,2],"ground_truth":42,"data_source":"d","policy_version":3,"x":[1]}"#
+      #"{"kind":"group","group_id":"p7","step":12,"prompt_text":"q","prompt_token_ids":[1,2],"#
+        + #""ground_truth":42,"data_source":"d","policy_version":3,"x":[1]}"#
     )
     guard case .group(let facts) = group.first else {
       Issue.record("no group")
@@ -71,7 +72,8 @@ import Testing
   /// The kind is found wherever it stands.
   @Test func theKindMayStandLast() throws {
     let text =
-      #"{"text":"\"kind\":\"end\"","extra":{"kind":"run"},"token_ids":[1],"group_id":"g","trajectory_id":"t","kind":"trajectory"}"#
+      #"{"text":"\"kind\":\"end\"","extra":{"kind":"run"},"token_ids":[1],"#
+      + #""group_id":"g","trajectory_id":"t","kind":"trajectory"}"#
     #expect(Checks.trajectories(try Checks.records(NativeLog.self, text)).first?.columns?.count == 1)
   }
 
@@ -195,7 +197,8 @@ import Testing
 
   @Test func theSecondArrayMayStandBeforeTheTokens() throws {
     let text =
-      #"{"kind":"trajectory","logprobs":[-1,-2],"loss_mask":[1,0],"group_id":"g","trajectory_id":"t","token_ids":[1,2]}"#
+      #"{"kind":"trajectory","logprobs":[-1,-2],"loss_mask":[1,0],"group_id":"g","trajectory_id":"t","#
+      + #""token_ids":[1,2]}"#
     #expect(Checks.trajectories(try Checks.records(NativeLog.self, text)).first?.columns?.logprobs?[1] == -2)
   }
 

@@ -256,7 +256,8 @@ import Testing
   @Test func aBadRecordLeavesNothingBehind() throws {
     let lines = [
       #"{"kind":"trajectory","group_id":"g","trajectory_id":"a","token_ids":[1],"prompt_token_ids":[1,2]}"#,
-      #"{"kind":"trajectory","group_id":"g","trajectory_id":"b","token_ids":[1],"prompt_text":"x","prompt_token_ids":[3]}"#,
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"b","token_ids":[1],"prompt_text":"x","#
+        + #""prompt_token_ids":[3]}"#,
     ]
     let trial = try ImportTrial()
     let report = try trial.run(lines: lines)

@@ -14,7 +14,8 @@ import Testing
     // Absent and null mean the same, and so do numbers written otherwise.
     let same = [
       Self.record,
-      #"{"trajectory_id":"a","group_id":"g","kind":"trajectory","reward":1.0,"logprobs":[-1.0,null],"token_ids":[1,2],"step":null}"#,
+      #"{"trajectory_id":"a","group_id":"g","kind":"trajectory","reward":1.0,"logprobs":[-1.0,null],"#
+        + #""token_ids":[1,2],"step":null}"#,
       Self.record.replacing("-1,null", with: "-10e-1, null"),
     ]
     let trial = try ImportTrial()
@@ -57,7 +58,8 @@ import Testing
   /// A run record holds up to the next one, and a `run_id` overrides it.
   @Test func runRecordsHoldForWhatFollowsThem() throws {
     func record(_ id: String, _ run: String? = nil) -> String {
-      #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","token_ids":[1]\#(run.map { #","run_id":"\#($0)""# } ?? "")}"#
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","token_ids":[1]"#
+        + (run.map { #","run_id":"\#($0)"}"# } ?? "}")
     }
     let trial = try ImportTrial()
     try trial.run(

@@ -19,7 +19,8 @@ import Testing
   static let root = record(
     "r", ids: [10, 11, 12, 13, 14, 15],
     #""logprobs":[-0.1234567891,-0.5,null,null,-1.25,-0.0625],"loss_mask":[1,1,0,0,1,1],"#
-      + #""segments":[{"kind":"tool_call","start":0,"end":2},{"kind":"tool_result","start":2,"end":4},{"kind":"answer","start":4,"end":6}]"#
+      + #""segments":[{"kind":"tool_call","start":0,"end":2},{"kind":"tool_result","start":2,"end":4},"#
+      + #"{"kind":"answer","start":4,"end":6}]"#
   )
 
   /// The reason why a child of the root is put aside, the parent before and after it; `nil` if it is not.
@@ -74,7 +75,7 @@ import Testing
     }
   }
 
-  /// The prefix is compared along the whole path: with the grandparent's tokens too, and with what an earlier import stored.
+  /// The prefix is compared along the whole path: with the grandparent's tokens too, and with what is stored already.
   @Test func aRepeatedPrefixIsComparedAlongThePath() throws {
     let child = Self.record("c", parent: "r", branch: 4, ids: [20, 21, 22])
     let good = Self.record(

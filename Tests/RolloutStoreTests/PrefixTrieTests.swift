@@ -131,7 +131,8 @@ import Testing
     var lines = [#"{"kind":"trajectory","group_id":"g","trajectory_id":"0","token_ids":[0],"logprobs":[-1.0]}"#]
     for i in 1...1000 {
       lines.append(
-        #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(i)","parent_id":"\#(i - 1)","branch_token_index":\#(i),"#
+        #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(i)","parent_id":"\#(i - 1)","#
+          + #""branch_token_index":\#(i),"#
           + #""token_ids":[\#(i)],"logprobs":[-0.5],"rollout_index":\#(i)}"#)
     }
     let trial = try ImportTrial()

@@ -8,8 +8,8 @@ import Testing
 
 /// An import that was cut off goes on from its last commit, and the database equals that of an import that was not.
 @Suite struct ResumeTests {
-  /// A log of several blocks with everything that has to be remembered between them: children long before their parents,
-  /// bad records, duplicates, a cycle.
+  /// A log of several blocks with all that has to be remembered between them: children long before their parents, bad
+  /// records, duplicates, a cycle.
   static func lines(seed: UInt64) -> [String] {
     var shape = SyntheticLog.Shape()
     shape.forks = 6

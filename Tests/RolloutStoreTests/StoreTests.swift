@@ -203,7 +203,8 @@ import Testing
   @Test func parametersAndTokenColumns() throws {
     let trial = try ImportTrial()
     try trial.run(lines: [
-      #"{"kind":"trajectory","group_id":"7","trajectory_id":"a","token_ids":[5,6,7],"logprobs":[-0.1,null,-2],"loss_mask":[1,0,1],"#
+      #"{"kind":"trajectory","group_id":"7","trajectory_id":"a","token_ids":[5,6,7],"#
+        + #""logprobs":[-0.1,null,-2],"loss_mask":[1,0,1],"#
         + #""top_logprobs":{"counts":[2,0,1],"token_ids":[5,9,7],"logprobs":[-0.1,-2.5,-2]}}"#
     ])
     let store = try Store.open(trial.database, for: .reading)

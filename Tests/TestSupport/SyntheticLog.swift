@@ -128,7 +128,8 @@ public struct SyntheticLog {
         for group in 0..<shape.groups {
           out.append(
             #"{"kind":"group","group_id":"p\#(group)","step":\#(step),"prompt_text":"prompt \#(group)","#
-              + #""prompt_token_ids":[1,2,\#(group)],"ground_truth":"\#(group)","data_source":"made","policy_version":7}"#
+              + #""prompt_token_ids":[1,2,\#(group)],"ground_truth":"\#(group)","data_source":"made","#
+              + #""policy_version":7}"#
           )
         }
       }
@@ -261,7 +262,8 @@ public struct SyntheticLog {
     let first = rollout.parent == nil || rollout.isFull ? 0 : rollout.branch
     if let parent = rollout.parent {
       out +=
-        #","parent_id":"\#(rollouts[parent].id)","branch_\#(shape.isTextOnly ? "segment" : "token_index")":\#(rollout.branch)"#
+        #","parent_id":"\#(rollouts[parent].id)","#
+        + #""branch_\#(shape.isTextOnly ? "segment" : "token_index")":\#(rollout.branch)"#
       if rollout.isFull { out += #","prefix":"full""# } else if position % 2 == 0 { out += #","prefix":"delta""# }
       out += #","branch":{"reason":"entropy","draw":0.25}"#
     }

@@ -4,7 +4,12 @@ import RolloutStore
 
 /// What the tool says to the person, on stderr.
 enum Talk {
-  static func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+  /// Lines of text; what stands in a log or a path cannot command the terminal.
+  static func say(_ text: String) {
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let safe = lines.map { terminalSafe(String($0), unicode: true) }.joined(separator: "\n")
+    FileHandle.standardError.write(Data((safe + "\n").utf8))
+  }
 
   static func warn(_ text: String) { say("warning: \(text)") }
 
