@@ -207,6 +207,23 @@ import Testing
       try trial.strings("SELECT trajectory_id FROM trajectory ORDER BY id") == ["good1", "good2", "good0", "good3"])
   }
 
+  /// Pipes, loops of links and links to files in a folder.
+  @Test func aFolderWithPipesAndLinks() throws {
+    let trial = try ImportTrial()
+    try trial.folder.write([BadRecords.good(0)], "elsewhere/linked.jsonl")
+    try trial.folder.write([BadRecords.good(1)], "logs/b/1.jsonl")
+    let logs = trial.folder.url.appending(path: "logs").path
+    #expect(mkfifo(logs + "/pipe", 0o644) == 0)
+    for (link, target) in [
+      ("loop", "."), ("b/up", ".."), ("a.jsonl", "../elsewhere/linked.jsonl"), ("gone", "nowhere"),
+    ] {
+      try FileManager.default.createSymbolicLink(atPath: "\(logs)/\(link)", withDestinationPath: target)
+    }
+    let report = try trial.run("logs")
+    #expect(report.files.map { String($0.path.dropFirst(logs.count)) } == ["/a.jsonl", "/b/1.jsonl"])
+    #expect(report.counts.trajectories == 2)
+  }
+
   // MARK: Limits
 
   @Test func strictStopsAtTheFirstBadRecord() throws {

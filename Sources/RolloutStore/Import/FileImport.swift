@@ -290,7 +290,9 @@ struct FileImport {
     switch record {
     case .run(let run): try writer.write(run, origin, source: &state)
     case .group(let group): try writer.write(group, origin, source: &state)
-    case .end(let count): state.announced = count
+    case .end(let count):
+      // Logs that were joined end to end have an end each.
+      if let count { state.announced = (state.announced ?? 0) + count }
     case .trajectory(let prepared):
       let run = try writer.run(named: prepared.record.runID, source: &state)
       try settle(writer.write(prepared, run: run, origin), prepared.record, run, raw, origin)

@@ -17,19 +17,26 @@ enum LogPaths {
         out.append(Entry(path: path, isExplicit: true))
         continue
       }
-      for name in try files(under: path) { out.append(Entry(path: name, isExplicit: false)) }
+      for name in try files(under: path, inside: []) { out.append(Entry(path: name, isExplicit: false)) }
     }
     return out.filter { !isDatabase($0.path, database) || $0.isExplicit }
   }
 
-  private static func files(under folder: String) throws -> [String] {
+  /// Regular files only (a pipe would keep the import waiting), and no folder inside itself.
+  private static func files(under folder: String, inside folders: Set<String>) throws -> [String] {
+    let real = URL(filePath: folder).resolvingSymlinksInPath().path
+    guard !folders.contains(real) else { return [] }
     var out: [String] = []
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
     for name in names.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) where !name.hasPrefix(".") {
       let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
-      var isFolder: ObjCBool = false
-      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { continue }
-      if isFolder.boolValue { out += try files(under: path) } else { out.append(path) }
+      var info = stat()
+      guard stat(path, &info) == 0 else { continue }
+      switch info.st_mode & S_IFMT {
+      case S_IFDIR: out += try files(under: path, inside: folders.union([real]))
+      case S_IFREG: out.append(path)
+      default: break
+      }
     }
     return out
   }

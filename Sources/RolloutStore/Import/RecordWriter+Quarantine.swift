@@ -51,7 +51,7 @@ extension RecordWriter {
     while let key = keys.popLast() {
       let rows = try Row.fetchAll(
         statement("SELECT * FROM quarantine WHERE waits_in = ? AND waits_for = ? ORDER BY source, byte_offset, id"),
-        arguments: [run, key])
+        arguments: [run, key.withoutZeros])
       for row in rows {
         try execute("DELETE FROM quarantine WHERE id = ?", [row["id"] as Int64])
         waiting -= 1

@@ -65,7 +65,7 @@ extension RecordWriter {
   private func check(_ record: TrajectoryRecord, against parent: Row, named name: String) throws {
     let length: Int = parent["length"]
     let branch = record.branchIndex
-    guard parent["group_id"] == record.groupID else {
+    guard ByteString(parent["group_id"]) == ByteString(record.groupID.withoutZeros) else {
       throw RecordError(.badBranch, "parent \(name) is in group \(parent["group_id"] as String), not \(record.groupID)")
     }
     guard (parent["unit"] == "token") == (record.columns != nil) else {

@@ -27,7 +27,7 @@ final class RecordWriter {
 
   private var nextID: [String: Int64] = [:]
   private var statements: [String: Statement] = [:]
-  private var runs: [String: Int64] = [:]
+  private var runs: [ByteString: Int64] = [:]
   private var groups: [GroupKey: Int64] = [:]
   var strings: StringTable
   /// Records in the quarantine that wait for another one.
@@ -35,8 +35,14 @@ final class RecordWriter {
 
   struct GroupKey: Hashable {
     var run: Int64
-    var group: String
+    var group: ByteString
     var step: Int?
+
+    init(run: Int64, group: String, step: Int?) {
+      self.run = run
+      self.group = ByteString(group)
+      self.step = step
+    }
   }
 
   init(_ db: Database) throws {
@@ -72,11 +78,15 @@ final class RecordWriter {
   }
 
   func execute(_ sql: String, _ arguments: [(any DatabaseValueConvertible)?]) throws {
-    try statement(sql).execute(arguments: StatementArguments(arguments))
+    try statement(sql).execute(arguments: StatementArguments(arguments.map(Self.storable)))
   }
 
   func fetch(_ sql: String, _ arguments: [(any DatabaseValueConvertible)?]) throws -> Row? {
-    try Row.fetchOne(statement(sql), arguments: StatementArguments(arguments))
+    try Row.fetchOne(statement(sql), arguments: StatementArguments(arguments.map(Self.storable)))
+  }
+
+  private static func storable(_ value: (any DatabaseValueConvertible)?) -> (any DatabaseValueConvertible)? {
+    (value as? String)?.withoutZeros ?? value
   }
 
   // MARK: Runs
@@ -91,7 +101,8 @@ final class RecordWriter {
   }
 
   func run(named name: String) throws -> Int64 {
-    if let id = runs[name] { return id }
+    let name = name.withoutZeros
+    if let id = runs[ByteString(name)] { return id }
     let id: Int64
     if let known = try Int64.fetchOne(db, sql: "SELECT id FROM run WHERE run_id = ?", arguments: [name]) {
       id = known
@@ -100,7 +111,7 @@ final class RecordWriter {
       id = try newID("run")
       try execute("INSERT INTO run (id, run_id) VALUES (?, ?)", [id, name])
     }
-    runs[name] = id
+    runs[ByteString(name)] = id
     return id
   }
 
@@ -122,7 +133,7 @@ final class RecordWriter {
     let old = try fetch("SELECT * FROM run WHERE id = ?", [id])
     if let old, (old["source"] as Int64?) != nil {
       for (column, value) in zip(columns, values) {
-        let logged = value?.databaseValue ?? .null
+        let logged = Self.storable(value)?.databaseValue ?? .null
         guard old[column] as DatabaseValue == logged else {
           throw RecordError(.duplicateDisagrees, "run \(run.runID) was described before with another \(column)")
         }
@@ -177,7 +188,7 @@ final class RecordWriter {
         ground_truth, extra, source, line, byte_offset, is_recorded) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0)
       """,
       [
-        id, key.run, key.group, key.step, facts.dataSource, facts.policyVersion, facts.promptText, prompt,
+        id, key.run, key.group.text, key.step, facts.dataSource, facts.policyVersion, facts.promptText, prompt,
         facts.groundTruth, facts.extra, origin.source, origin.position.line, origin.position.byteOffset,
       ])
     remember(key, id)
@@ -187,7 +198,7 @@ final class RecordWriter {
   private func knownGroup(_ key: GroupKey) throws -> Int64? {
     try fetch(
       "SELECT id FROM prompt_group WHERE run = ? AND group_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')",
-      [key.run, key.group, key.step])?["id"]
+      [key.run, key.group.text, key.step])?["id"]
   }
 
   private func remember(_ key: GroupKey, _ id: Int64) {
@@ -205,8 +216,8 @@ final class RecordWriter {
     // All are compared before the first is written: a record that is put aside leaves nothing behind.
     for (column, value, mustAgree) in values where mustAgree {
       let known: DatabaseValue = old[column]
-      if let logged = value?.databaseValue, known != .null, known != logged {
-        throw RecordError(.promptDisagrees, "group \(key.group) has another \(column) in an earlier record")
+      if let logged = Self.storable(value)?.databaseValue, known != .null, known != logged {
+        throw RecordError(.promptDisagrees, "group \(key.group.text) has another \(column) in an earlier record")
       }
     }
     for (column, value, _) in values where value != nil && (old[column] as DatabaseValue) == .null {

@@ -31,11 +31,13 @@ struct StringTable {
 
   private mutating func number(of string: TokenString, run: Int64) throws -> Int32 {
     if let number = known[run]?[string] { return number }
-    let bytes = string.bytes.map { Data($0) }
+    // A text ends at its first zero character in the database, so such a token is known by its bytes.
+    let bytes = string.bytes.map { Data($0) } ?? (string.text.utf8.contains(0) ? Data(string.text.utf8) : nil)
+    let text = string.text.withoutZeros
     let number: Int32
     if let found = try Int32.fetchOne(
       db.cachedStatement(sql: "SELECT number FROM token_string WHERE run = ? AND text = ? AND bytes IS ?"),
-      arguments: [run, string.text, bytes])
+      arguments: [run, text, bytes])
     {
       number = found
     } else {
@@ -43,7 +45,7 @@ struct StringTable {
         try next[run]
         ?? ((Int32.fetchOne(db, sql: "SELECT max(number) FROM token_string WHERE run = ?", arguments: [run]) ?? -1) + 1)
       try db.cachedStatement(sql: "INSERT INTO token_string (run, number, text, bytes) VALUES (?,?,?,?)").execute(
-        arguments: [run, number, string.text, bytes])
+        arguments: [run, number, text, bytes])
       next[run] = number + 1
     }
     known[run, default: [:]][string] = number

@@ -54,7 +54,6 @@ extension Store {
     }
   }
 
-
   private static func value(_ value: DatabaseValue) -> QueryValue {
     switch value.storage {
     case .null: .null
