@@ -39,6 +39,7 @@ let package = Package(
       resources: [.embedInCode("Migrations/v1.sql")],
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
+    .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
       resources: [
@@ -87,6 +88,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "CKernels", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "PolicyTests", dependencies: ["Policy", "RolloutLogs", "TestSupport"], swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )
