@@ -40,6 +40,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels"], swiftSettings: settings),
+    .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
       resources: [
@@ -50,7 +51,7 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay",
       dependencies: [
-        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries",
+        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries", "Exporting",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -86,6 +87,8 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "CKernels", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "PolicyTests", dependencies: ["Policy", "RolloutLogs", "TestSupport"], swiftSettings: settings),

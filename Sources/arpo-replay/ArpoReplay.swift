@@ -22,5 +22,6 @@ struct ArpoReplay: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       ImportCommand.self, AuditCommand.self, AnalyzeCommand.self, QueryCommand.self, SchemaCommand.self,
+      ExportCommand.self,
     ])
 }

@@ -1,0 +1,223 @@
+public import ArgumentParser
+public import Exporting
+import Foundation
+import Replay
+import RolloutStore
+import Rollouts
+
+extension ExportFormat: ExpressibleByArgument {}
+extension ExportStyle: ExpressibleByArgument {}
+extension ExportScore: ExpressibleByArgument {}
+
+struct ExportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export",
+    abstract: "Training data for TRL, verl and others: sibling pairs, labels, best leaves, token batches.",
+    discussion: """
+        arpo-replay export runs.db --as trl-dpo -o pairs.jsonl
+        arpo-replay export runs.db --as trl-dpo --style conversational
+        arpo-replay export runs.db --as trl-kto --score advantage --attribution arpo-hard
+        arpo-replay export runs.db --as verl-parquet-jsonl --attribution grpo:verl -o train.json
+        arpo-replay export runs.db --as trl-sft --best 2 --min-reward 1
+
+      JSON Lines, a record a line, each with its provenance: run, group, trajectory, file, line, byte offset.
+
+        trl-dpo, pairs      two continuations of one prefix at a fork of the tree: prompt, chosen, rejected; ids and masks \
+      where the log has ids
+        trl-kto             a leaf and whether it is good: prompt, completion, label
+        trl-sft             the best leaves of each group: prompt, completion; input_ids, assistant_masks
+        verl-parquet-jsonl  a leaf with the columns of verl's RL dataset parquet (data_source, prompt, ability, reward_model, \
+      extra_info) and the keys of verl's DataProto (prompts, responses, response_mask, rollout_log_probs, old_log_probs, \
+      token_level_scores, advantages, uid), not padded. verl reads JSON Lines from a file named *.json; pandas turns it \
+      into parquet: pd.read_json(f, lines=True).to_parquet(g).
+
+      Text comes from the log; ids are never turned into text without --tokenizer. What a log lacks is left out, counted \
+      and said. The fields' sources: TRL docs/source/dataset_formats.md and its trainers' collators, verl \
+      rl_dataset.py and ray_trainer.py.
+
+      Exit codes: \(ExitStatus.summary)
+      """)
+
+  @Argument(help: "The database.")
+  var database: String
+
+  @Option(name: .customLong("as"), help: "trl-dpo, trl-kto, trl-sft, verl-parquet-jsonl or pairs.")
+  var kind: ExportFormat
+
+  @Option(name: [.short, .customLong("out")], help: "File to write; it appears when it is complete (default: stdout).")
+  var out: String?
+
+  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
+  var runs: [String] = []
+
+  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
+  var groups: [String] = []
+
+  @Option(
+    name: .customLong("where"),
+    help:
+      "Only trajectories for which this SQL holds, over the columns of the view trajectories. Advantages and means are of the whole group all the same."
+  )
+  var condition: String?
+
+  @Option(help: "Where advantages come from: the name of a strategy (grpo:verl, arpo-hard, tree-grpo, …).")
+  var attribution: String?
+
+  @Option(help: "What ranks continuations and labels leaves: reward or advantage.")
+  var score: ExportScore = .reward
+
+  @Option(help: "Text as standard strings or as conversational messages.")
+  var style: ExportStyle = .standard
+
+  @Option(help: "Pairs: least difference of the scores; equal scores never make a pair.")
+  var minMargin = 0.0
+
+  @Option(help: "Pairs: at most so many a fork, those of the largest margins.")
+  var maxPairsPerFork = 4
+
+  @Option(help: "Pairs: forks are the logged branches (own) or every common token prefix (any).")
+  var sharing: ExportSharing = .own
+
+  @Option(help: "trl-sft: leaves of a group.")
+  var best = 1
+
+  @Option(help: "trl-sft: least reward (default: above the group's mean).")
+  var minReward: Double?
+
+  @Option(help: "trl-kto: label true from this score on (default: above the group's mean reward, or advantage 0).")
+  var threshold: Double?
+
+  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
+  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+  func validate() throws {
+    guard minMargin >= 0, minMargin.isFinite else { throw ValidationError("--min-margin is 0 or more") }
+    guard maxPairsPerFork > 0 else { throw ValidationError("--max-pairs-per-fork is 1 or more") }
+    guard best > 0 else { throw ValidationError("--best is 1 or more") }
+    guard threads > 0, threads <= 64 else { throw ValidationError("--threads is 1 to 64") }
+    if let attribution, AttributionStrategies.named(attribution) == nil {
+      let names = AttributionStrategies.all.map(\.name).joined(separator: ", ")
+      throw ValidationError("there is no attribution \(attribution); known: \(names)")
+    }
+    if score == .advantage, attribution == nil { throw ValidationError("--score advantage wants an --attribution") }
+  }
+
+  func run() throws {
+    try Talk.guarded {
+      let store = try Store.open(database, for: .reading)
+      if let condition { try store.check(condition: condition) }
+      let file = try OutputFile(path: out)
+      do {
+        let tally = try write(store, to: file.output)
+        try file.finish()
+        say(tally)
+        return .ok
+      } catch {
+        file.abandon()
+        throw error
+      }
+    }
+  }
+
+  private var options: ExportOptions {
+    var options = ExportOptions(format: kind)
+    options.style = style
+    options.score = score
+    options.minimumMargin = minMargin
+    options.pairsPerFork = maxPairsPerFork
+    options.sharesAnyPrefix = sharing == .any
+    options.best = best
+    options.minimumReward = minReward
+    options.labelThreshold = threshold
+    options.attribution = (attribution ?? (kind == .verl ? "grpo:verl" : nil)).flatMap {
+      AttributionStrategies.named($0)?.name
+    }
+    return options
+  }
+
+  private func write(_ store: Store, to output: BufferedOutput) throws -> ExportTally {
+    var selection = GroupSelection()
+    selection.runs = runs
+    selection.groups = groups
+    let options = options
+    let condition = condition
+    // A store reads groups with its one connection; what belongs to a group is read with another.
+    let origins = try Store.open(database, for: .reading)
+    let interruption = Interruption()
+    let line = CountLine()
+    defer { line.finish() }
+    let advantages = try options.attribution.map { try GroupAdvantages(named: $0, store, selection, threads: threads) }
+    var tally = ExportTally()
+    try store.forEachGroup(selection, workers: threads) { group in
+      let tree = try RolloutTree(group)
+      let export = GroupExport(
+        tree: tree, origin: try origins.origin(of: group, where: condition), advantages: advantages?.of(tree),
+        options: options)
+      let (records, tally) = export.records()
+      var text = ""
+      for record in records {
+        record.write(into: &text)
+        text += "\n"
+      }
+      return (text: text, tally: tally)
+    } consume: { part in
+      if interruption.isRequested { throw ExitStatus.interrupted.code }
+      output.write(part.text)
+      try output.drain()
+      tally += part.tally
+      line.update("\(tally.groups) groups, \(tally.records) records")
+    }
+    return tally
+  }
+
+  private func say(_ tally: ExportTally) {
+    let traits = TerminalTraits.standardError
+    var text = "\(traits.counted(tally.records, "record")) of \(traits.counted(tally.groups, "group"))"
+    if kind == .trlDPO || kind == .pairs { text += ", \(traits.counted(tally.forks, "fork"))" }
+    Talk.say(text)
+    if tally.withoutText > 0 { Talk.say("\(traits.grouped(tally.withoutText)) of them have ids and no text") }
+    if tally.withoutIDs > 0 { Talk.say("\(traits.grouped(tally.withoutIDs)) of them have text and no ids") }
+    for gap in ExportGap.allCases {
+      guard let count = tally.skipped[gap] else { continue }
+      Talk.say("left out \(traits.grouped(count)): \(gap.rawValue)")
+    }
+  }
+}
+
+/// Which prefixes count as shared.
+enum ExportSharing: String, CaseIterable, Sendable, ExpressibleByArgument {
+  case own
+  case any
+}
+
+/// Advantages of any group by one strategy; a strategy that needs whole batches has seen them before.
+struct GroupAdvantages: Sendable {
+  private let strategy: any AttributionStrategy
+  private var batches = BatchStatistics()
+
+  /// - Parameter name: one of ``AttributionStrategies``.
+  init(named name: String, _ store: Store, _ selection: GroupSelection, threads: Int) throws {
+    guard let strategy = AttributionStrategies.named(name) else {
+      throw ValidationError("there is no attribution \(name)")
+    }
+    self.strategy = strategy
+    guard strategy.scope == .batch else { return }
+    var selection = selection
+    // A batch is all groups of a step, whatever is exported of it.
+    selection.groups = []
+    var batches = BatchStatistics()
+    try store.forEachGroup(selection, workers: threads) { group in
+      var part = BatchStatistics()
+      strategy.collect(AttributionGroup(try RolloutTree(group), needs: strategy.needs), into: &part)
+      return part
+    } consume: {
+      batches += $0
+    }
+    self.batches = batches
+  }
+
+  /// By trajectory.
+  func of(_ tree: RolloutTree) -> [PathAdvantages] {
+    strategy.advantages(of: AttributionGroup(tree, needs: strategy.needs), in: batches)
+  }
+}

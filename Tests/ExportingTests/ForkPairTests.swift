@@ -1,0 +1,141 @@
+import Replay
+import Rollouts
+import Testing
+
+@testable import Exporting
+
+/// A trajectory with token ids: `own` from `branch` on.
+private func trajectory(_ id: String, _ own: [Int32], parent: Int? = nil, at branch: Int = 0) -> ReplayTrajectory {
+  ReplayTrajectory(
+    id: id, declaredParent: parent, declaredBranch: branch, rolloutIndex: nil, reward: 0, multiplicity: 1, step: 1,
+    dataSource: nil, policyVersion: nil, finishReason: nil, evidence: .tokenIDs, entropyKind: nil,
+    segments: [Segment(kind: .answer, start: branch, end: branch + own.count)],
+    columns: TokenColumns(tokenIDs: own, lossMask: own.map { _ in 1 }))
+}
+
+private func tree(_ trajectories: [ReplayTrajectory]) throws -> RolloutTree {
+  try RolloutTree(
+    ReplayGroup(
+      run: ReplayRun(id: "r", algorithm: nil, vocabSize: 100, logprobTemperature: 1, branching: BranchingSettings()),
+      id: "g", step: 1, trajectories: trajectories))
+}
+
+@Suite struct ForkPairTests {
+  /// Two roots; b leaves a behind token 2, c leaves b behind token 3, d leaves a at its very start.
+  private func nested() throws -> RolloutTree {
+    try tree([
+      trajectory("a", [1, 2, 3, 4]), trajectory("b", [5, 6], parent: 0, at: 2),
+      trajectory("c", [7], parent: 1, at: 3), trajectory("d", [8], parent: 0, at: 0), trajectory("e", [9, 9]),
+    ])
+  }
+
+  @Test func forksAreWherePathsPart() throws {
+    let forks = try nested().nodes().forks
+    #expect(forks.map(\.index) == [0, 2, 3])
+    #expect(forks[0].branches.map(Set.init) == [[0, 1, 2], [3], [4]])
+    #expect(forks[1].branches.map(Set.init) == [[0], [1, 2]])
+    #expect(forks[2].branches.map(Set.init) == [[1], [2]])
+  }
+
+  @Test func commonPrefixesAreForksWhereTheyAreAskedFor() throws {
+    let tree = try tree([trajectory("a", [1, 2, 3]), trajectory("b", [1, 2, 4]), trajectory("c", [1, 5])])
+    #expect(tree.nodes(tree.anyForks()).forks.map(\.index) == [1, 2])
+    #expect(tree.nodes().forks.map(\.index) == [0])
+  }
+
+  @Test func pairsAreTheBestOfOneBranchAndTheWorstOfTheOther() throws {
+    let fork = Fork(index: 2, branches: [[0, 1], [2, 3], [4]])
+    let scores = [0.0, 1.0, 0.25, 0.5, 0.5]
+    var tally = ExportTally()
+    let pairs = PairChoice(minimumMargin: 0, limit: 9).pairs(at: fork, tally: &tally) { scores[$0] }
+    // 1 over 2 (0.75) beats 3 over 0 (0.5); 1 over 4 and 4 over 0 tie at 0.5, the first counts; 4 over 2 (0.25).
+    #expect(pairs.map { [$0.chosen, $0.rejected] } == [[1, 2], [1, 4], [4, 2]])
+    #expect(pairs.map(\.margin) == [0.75, 0.5, 0.25])
+    #expect(tally.forks == 1)
+    #expect(tally.skipped.isEmpty)
+  }
+
+  @Test func equalScoresMakeNoPairAndTheLimitKeepsTheLargest() {
+    let fork = Fork(index: 0, branches: [[0], [1], [2]])
+    var tally = ExportTally()
+    let choice = PairChoice(minimumMargin: 0.5, limit: 1)
+    let pairs = choice.pairs(at: fork, tally: &tally) { [1.0, 1.0, 0.5][$0] }
+    #expect(pairs.map(\.chosen) == [0])
+    #expect(pairs.map(\.rejected) == [2])
+    #expect(tally.skipped == [.belowMargin: 1, .manyPairs: 1])
+  }
+
+  @Test func leavesWithoutAScoreTakeNoPart() {
+    let fork = Fork(index: 0, branches: [[0], [1, 2]])
+    var tally = ExportTally()
+    let none = PairChoice(minimumMargin: 0, limit: 4).pairs(at: fork, tally: &tally) { [nil, 1.0, 0.0][$0] }
+    #expect(none.isEmpty)
+    #expect(tally.forks == 0)
+  }
+
+  /// Whatever the scores: a chosen leaf is never below its rejected one, they lie on different branches, and no pair
+  /// that is left out has a larger margin than one that is kept.
+  @Test(arguments: 0..<50 as Range<UInt64>) func invariants(seed: UInt64) {
+    var random = SystemRandom(seed)
+    var next = 0
+    let branches = (0..<(2 + random.below(4))).map { _ in
+      (0..<(1 + random.below(3))).map { _ in
+        next += 1
+        return next - 1
+      }
+    }
+    let scores = (0..<next).map { _ in Double(random.below(5)) / 4 }
+    let fork = Fork(index: 3, branches: branches)
+    var tally = ExportTally()
+    let all = PairChoice(minimumMargin: 0, limit: .max).pairs(at: fork, tally: &tally) { scores[$0] }
+    let some = PairChoice(minimumMargin: 0, limit: 2).pairs(at: fork, tally: &tally) { scores[$0] }
+    #expect(some.map(\.margin) == Array(all.map(\.margin).prefix(2)))
+    for pair in all {
+      #expect(pair.margin > 0)
+      #expect(pair.margin == scores[pair.chosen] - scores[pair.rejected])
+      #expect(branches.firstIndex { $0.contains(pair.chosen) } != branches.firstIndex { $0.contains(pair.rejected) })
+    }
+    // Every two branches that differ in anything have a pair.
+    let expected = branches.indices.reduce(0) { sum, a in
+      sum
+        + branches.indices.dropFirst(a + 1).filter { b in
+          branches[a].contains { x in branches[b].contains { scores[x] != scores[$0] } }
+        }.count
+    }
+    #expect(all.count == expected)
+  }
+}
+
+/// splitmix64.
+private struct SystemRandom {
+  private var state: UInt64
+
+  init(_ seed: UInt64) { state = seed }
+
+  mutating func below(_ n: Int) -> Int {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return Int((z ^ (z >> 31)) % UInt64(n))
+  }
+}
+
+@Suite struct ChatPromptTests {
+  @Test func roleLinesAreMessages() throws {
+    let messages = try ChatMessages.prompt("system\nBe brief.\nuser\nHow long?\n(in m)\nassistant\n")
+    #expect(
+      messages.map(\.json) == [
+        #"{"role":"system","content":"Be brief."}"#, #"{"role":"user","content":"How long?\n(in m)"}"#,
+      ])
+  }
+
+  @Test func otherTextIsWhatTheUserSaid() throws {
+    #expect(try ChatMessages.prompt("Who wrote\nuser\nEmma?").map(\.json).count == 1)
+    #expect(try ChatMessages.prompt("Who?").map(\.json) == [#"{"role":"user","content":"Who?"}"#])
+  }
+
+  @Test func renderedTemplatesAreRefused() {
+    #expect(throws: ExportGap.renderedPrompt) { try ChatMessages.prompt("<|im_start|>user\nHi<|im_end|>\n") }
+  }
+}
