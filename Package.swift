@@ -40,6 +40,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels"], swiftSettings: settings),
+    .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
@@ -87,6 +88,8 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "EvaluationTests", dependencies: ["Evaluation", "Replay", "Rollouts"], swiftSettings: settings),
     .testTarget(
       name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
     .testTarget(

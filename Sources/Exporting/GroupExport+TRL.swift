@@ -11,14 +11,16 @@ extension GroupExport {
   func pairRecords(_ tally: inout ExportTally) -> [DocumentValue] {
     _ = scoredLeaves(&tally)
     let nodes = options.sharesAnyPrefix ? tree.nodes(tree.anyForks()) : tree.nodes()
-    let choice = PairChoice(minimumMargin: options.minimumMargin, limit: options.pairsPerFork)
     var out: [DocumentValue] = []
     for fork in nodes.forks {
-      let pairs = choice.pairs(at: fork, tally: &tally) { leaf in
+      let found = SiblingPairs(at: fork, minimumMargin: options.minimumMargin, limit: options.pairsPerFork) { leaf in
         guard origin.trajectories[leaf].isSelected, reward(leaf) != nil else { return nil }
         return score(leaf, from: fork.index)
       }
-      for pair in pairs {
+      if found.scoredBranches > 1 { tally.forks += 1 }
+      tally.skip(.belowMargin, found.belowMargin)
+      tally.skip(.manyPairs, found.beyondLimit)
+      for pair in found.pairs {
         do throws(ExportGap) {
           out.append(try record(pair, &tally))
         } catch {
@@ -29,7 +31,7 @@ extension GroupExport {
     return out
   }
 
-  private func record(_ pair: ForkPair, _ tally: inout ExportTally) throws(ExportGap) -> DocumentValue {
+  private func record(_ pair: SiblingPair, _ tally: inout ExportTally) throws(ExportGap) -> DocumentValue {
     let (chosen, rejected) = (transcript(pair.chosen), transcript(pair.rejected))
     let ranges = [pair.chosen, pair.rejected].map { pair.fork..<tree.paths[$0].length }
     if ranges.contains(where: \.isEmpty) { throw .emptyContinuation }
@@ -81,7 +83,7 @@ extension GroupExport {
       ])
   }
 
-  private func areSame(_ pair: ForkPair, _ ranges: [Range<Int>]) -> Bool {
+  private func areSame(_ pair: SiblingPair, _ ranges: [Range<Int>]) -> Bool {
     if let a = tree.tokenIDs(of: pair.chosen, ranges[0]), let b = tree.tokenIDs(of: pair.rejected, ranges[1]) {
       return a == b
     }
@@ -93,7 +95,7 @@ extension GroupExport {
   }
 
   /// The segment that ends at the fork: `tool_result search`; `prompt` at 0; `inside reasoning` where the fork cuts one.
-  private func forkPlace(_ pair: ForkPair) -> String? {
+  private func forkPlace(_ pair: SiblingPair) -> String? {
     if pair.fork == 0 { return "prompt" }
     let segments = tree.paths[pair.chosen].segments
     if let cut = segments.first(where: { $0.start < pair.fork && pair.fork < $0.end }) {

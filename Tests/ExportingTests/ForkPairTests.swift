@@ -46,31 +46,28 @@ private func tree(_ trajectories: [ReplayTrajectory]) throws -> RolloutTree {
   @Test func pairsAreTheBestOfOneBranchAndTheWorstOfTheOther() throws {
     let fork = Fork(index: 2, branches: [[0, 1], [2, 3], [4]])
     let scores = [0.0, 1.0, 0.25, 0.5, 0.5]
-    var tally = ExportTally()
-    let pairs = PairChoice(minimumMargin: 0, limit: 9).pairs(at: fork, tally: &tally) { scores[$0] }
+    let found = SiblingPairs(at: fork, limit: 9) { scores[$0] }
+    let pairs = found.pairs
     // 1 over 2 (0.75) beats 3 over 0 (0.5); 1 over 4 and 4 over 0 tie at 0.5, the first counts; 4 over 2 (0.25).
     #expect(pairs.map { [$0.chosen, $0.rejected] } == [[1, 2], [1, 4], [4, 2]])
     #expect(pairs.map(\.margin) == [0.75, 0.5, 0.25])
-    #expect(tally.forks == 1)
-    #expect(tally.skipped.isEmpty)
+    #expect(found.scoredBranches == 3)
+    #expect(found.belowMargin == 0 && found.beyondLimit == 0)
   }
 
   @Test func equalScoresMakeNoPairAndTheLimitKeepsTheLargest() {
     let fork = Fork(index: 0, branches: [[0], [1], [2]])
-    var tally = ExportTally()
-    let choice = PairChoice(minimumMargin: 0.5, limit: 1)
-    let pairs = choice.pairs(at: fork, tally: &tally) { [1.0, 1.0, 0.5][$0] }
-    #expect(pairs.map(\.chosen) == [0])
-    #expect(pairs.map(\.rejected) == [2])
-    #expect(tally.skipped == [.belowMargin: 1, .manyPairs: 1])
+    let found = SiblingPairs(at: fork, minimumMargin: 0.5, limit: 1) { [1.0, 1.0, 0.5][$0] }
+    #expect(found.pairs.map(\.chosen) == [0])
+    #expect(found.pairs.map(\.rejected) == [2])
+    #expect(found.belowMargin == 1 && found.beyondLimit == 1)
   }
 
   @Test func leavesWithoutAScoreTakeNoPart() {
     let fork = Fork(index: 0, branches: [[0], [1, 2]])
-    var tally = ExportTally()
-    let none = PairChoice(minimumMargin: 0, limit: 4).pairs(at: fork, tally: &tally) { [nil, 1.0, 0.0][$0] }
-    #expect(none.isEmpty)
-    #expect(tally.forks == 0)
+    let found = SiblingPairs(at: fork, limit: 4) { [nil, 1.0, 0.0][$0] }
+    #expect(found.pairs.isEmpty)
+    #expect(found.scoredBranches == 1)
   }
 
   /// Whatever the scores: a chosen leaf is never below its rejected one, they lie on different branches, and no pair
@@ -86,9 +83,8 @@ private func tree(_ trajectories: [ReplayTrajectory]) throws -> RolloutTree {
     }
     let scores = (0..<next).map { _ in Double(random.below(5)) / 4 }
     let fork = Fork(index: 3, branches: branches)
-    var tally = ExportTally()
-    let all = PairChoice(minimumMargin: 0, limit: .max).pairs(at: fork, tally: &tally) { scores[$0] }
-    let some = PairChoice(minimumMargin: 0, limit: 2).pairs(at: fork, tally: &tally) { scores[$0] }
+    let all = SiblingPairs(at: fork) { scores[$0] }.pairs
+    let some = SiblingPairs(at: fork, limit: 2) { scores[$0] }.pairs
     #expect(some.map(\.margin) == Array(all.map(\.margin).prefix(2)))
     for pair in all {
       #expect(pair.margin > 0)
