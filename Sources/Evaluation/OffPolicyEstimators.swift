@@ -7,7 +7,9 @@ public struct WeightedLeaf: Sendable {
   public struct Turn: Sendable, Equatable {
     /// Path index of the first token.
     public var start: Int
-    /// Sum over the turn's generated tokens, nats. Tool results have no part in it: both policies get the same ones.
+    /// Sum over the turn's generated tokens, nats.
+    ///
+    /// Tool results have no part in it: both policies get the same ones.
     public var logRatio: Double
 
     /// A turn.

@@ -34,7 +34,7 @@ private struct TwoTurns {
     (0..<8).map { ($0 >> 2, $0 >> 1 & 1, $0 & 1) }
   }
 
-  /// Tokens: action, observation (inserted), action. With a fork behind the observation the second action is drawn twice.
+  /// An action, an inserted observation, an action; a child has the last one only.
   static func trajectory(
     _ id: String, parent: Int? = nil, _ a: Int, _ o: Int, _ b: Int
   ) -> ReplayTrajectory {
