@@ -36,7 +36,7 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
-      resources: [.embedInCode("Migrations/v1.sql")],
+      resources: [.embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql")],
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels"], swiftSettings: settings),

@@ -24,7 +24,7 @@ public final class Store: Sendable {
   public enum Access: Sendable { case reading, writing }
 
   /// The schema that this version writes and reads.
-  public static let schemaVersion = 1
+  public static var schemaVersion: Int { migrations.count }
   /// `ARPO` in ASCII, in the file's header.
   static let applicationID = 0x4152_504F
 
@@ -94,7 +94,7 @@ public final class Store: Sendable {
   // MARK: Migrations
 
   /// Statements that lead from version n to version n + 1.
-  private static let migrations = [PackageResources.v1_sql]
+  private static let migrations = [PackageResources.v1_sql, PackageResources.v2_sql]
 
   private func migrate() throws {
     try queue.writeWithoutTransaction { db in

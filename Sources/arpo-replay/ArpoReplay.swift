@@ -21,7 +21,7 @@ struct ArpoReplay: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      ImportCommand.self, AuditCommand.self, AnalyzeCommand.self, QueryCommand.self, SchemaCommand.self,
-      ExportCommand.self,
+      ImportCommand.self, AuditCommand.self, AnalyzeCommand.self, AttributeCommand.self, QueryCommand.self,
+      SchemaCommand.self, ExportCommand.self,
     ])
 }

@@ -191,6 +191,7 @@ enum ColumnCodecChecks {
     case .reals: _ = try reals(blob)
     case .mask: _ = try mask(blob)
     case .candidates: _ = try candidates(blob)
+    case .advantages: _ = try blob.withUnsafeBytes { try ColumnDecoder().advantages($0) }
     case .integers, nil: _ = try integers(blob)
     }
   }

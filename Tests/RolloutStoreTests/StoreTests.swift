@@ -40,7 +40,7 @@ import Testing
     let trial = try ImportTrial()
     try trial.run(lines: [BadRecords.root])
     let queue = try DatabaseQueue(path: trial.database)
-    try queue.write { try $0.execute(sql: "PRAGMA user_version = 2") }
+    try queue.write { try $0.execute(sql: "PRAGMA user_version = \(Store.schemaVersion + 1)") }
     try queue.close()
     for access in [Store.Access.reading, .writing] {
       #expect { try Store.open(trial.database, for: access) } throws: { ($0 as? StoreError)?.kind == .otherVersion }
@@ -182,7 +182,7 @@ import Testing
         #expect(sql.hasPrefix("ATTACH") || sql.hasPrefix("PRAGMA"), "\(sql)")
       } catch is StoreError {}
     }
-    #expect(try trial.count("trajectory") == 1 && trial.value("PRAGMA user_version") == "1")
+    #expect(try trial.count("trajectory") == 1 && trial.value("PRAGMA user_version") == String(Store.schemaVersion))
     #expect(!FileManager.default.fileExists(atPath: attached))
   }
 

@@ -26,6 +26,15 @@ public struct AEPO: AttributionStrategy {
   public var needs: AttributionNeeds { [.tokens, estimator == .exact ? .exactEntropy : .topkEntropy] }
   public let scope = AttributionScope.batch
   public let kind = AttributionKind.token
+  public var parameters: [AttributionParameter] {
+    GRPO(.verl).fixedParameters + [
+      AttributionParameter("weight", weight, "of the entropy's z-score (AEPO's a)", allowed: -1e6...1e6)
+    ]
+  }
+
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy {
+    AEPO(exact: estimator == .exact, weight: value)
+  }
 
   public func collect(_ group: AttributionGroup, into batches: inout BatchStatistics) {
     for (t, leaf) in group.leaves.enumerated() {

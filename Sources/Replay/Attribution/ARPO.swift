@@ -8,6 +8,7 @@ public struct ARPOSoft: GroupRewardStrategy {
   public let formula = "A = (r - mean) / (std + 1e-06) of each leaf, on shared tokens too"
   public let source = "ARPO paper section 3.2, core_algos.py (GRPO)"
   public let invariants = AttributionInvariants.groupSumsToZero
+  public let parameters = GRPO(.verl).fixedParameters
 
   /// The strategy; it has no parameters.
   public init() {}
@@ -46,6 +47,7 @@ public struct ARPOHard: AttributionStrategy {
   public var needs: AttributionNeeds { sharing == .own ? [] : [.tokens, .anyTree] }
   public let kind = AttributionKind.token
   public let invariants = AttributionInvariants.sharedTokensAgree
+  public let parameters = GRPO(.verl).fixedParameters
 
   public func advantages(of group: AttributionGroup, in batches: BatchStatistics) -> [PathAdvantages] {
     guard let tree = sharing == .own ? group.tree : group.anyTree else { return group.leaves.map { _ in .missing } }

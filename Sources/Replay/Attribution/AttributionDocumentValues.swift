@@ -68,6 +68,16 @@ extension AttributionComparison {
   }
 }
 
+extension ConservationFinding {
+  /// As an object.
+  public var document: DocumentValue {
+    .object([
+      ("check", .string(check.rawValue)), ("value", .double(value)), ("group", .text(group)), ("count", .int(count)),
+      ("violations", .int(violations)), ("required", .bool(isRequired)),
+    ])
+  }
+}
+
 extension CreditShares {
   /// As an object; without any credit the shares are null.
   public var document: DocumentValue {

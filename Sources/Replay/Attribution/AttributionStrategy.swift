@@ -24,6 +24,8 @@ public protocol AttributionStrategy: Sendable {
   var scope: AttributionScope { get }
   /// Whether a leaf has one value or its tokens have their own.
   var kind: AttributionKind { get }
+  /// The numbers of the formula, those that can be set among them.
+  var parameters: [AttributionParameter] { get }
   /// What must hold for its results, whatever the rewards.
   var invariants: AttributionInvariants { get }
 
@@ -37,6 +39,9 @@ public protocol AttributionStrategy: Sendable {
   ///
   /// - Parameter batches: what ``collect(_:into:)`` made of all groups; not read in scope ``AttributionScope/group``.
   func advantages(of group: AttributionGroup, in batches: BatchStatistics) -> [PathAdvantages]
+
+  /// The strategy with a parameter that can be set to a value that is allowed; asked for by ``with(_:_:)``.
+  func setting(_ parameter: String, to value: Double) -> any AttributionStrategy
 }
 
 extension AttributionStrategy {
@@ -51,6 +56,12 @@ extension AttributionStrategy {
 
   /// None.
   public var invariants: AttributionInvariants { [] }
+
+  /// None.
+  public var parameters: [AttributionParameter] { [] }
+
+  /// None can be set.
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy { self }
 
   /// Contributes nothing.
   public func collect(_ group: AttributionGroup, into batches: inout BatchStatistics) {}
@@ -97,6 +108,13 @@ public struct AttributionNeeds: OptionSet, Sendable, Hashable {
   public static let topkEntropy = AttributionNeeds(rawValue: 8)
   /// Logged entropies over the full vocabulary.
   public static let exactEntropy = AttributionNeeds(rawValue: 16)
+
+  /// What the results stand on, by the names of the log's columns.
+  public var evidence: [String] {
+    ["reward", "forks"] + (isDisjoint(with: [.tokens, .anyTree]) ? [] : ["token_ids"])
+      + (contains(.anchors) ? ["insertions"] : []) + (contains(.topkEntropy) ? ["top_logprobs"] : [])
+      + (contains(.exactEntropy) ? ["entropies"] : [])
+  }
 
   /// The entropies among the needs.
   public var estimators: [Estimator] {

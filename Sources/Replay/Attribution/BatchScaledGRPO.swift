@@ -8,6 +8,7 @@ public struct BatchScaledGRPO: AttributionStrategy {
   public let formula = "A = (r - mean) / (std of the batch + 0.0001), std with divisor N - 1; one leaf: 0"
   public let source = "TRL grpo_trainer.py, scale_rewards \"batch\""
   public let scope = AttributionScope.batch
+  public let parameters = [AttributionParameter.epsilon(1e-4), .ddof(1)]
   public let invariants = AttributionInvariants.groupSumsToZero
 
   /// The strategy; it has no parameters.

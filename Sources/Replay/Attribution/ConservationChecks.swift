@@ -26,7 +26,7 @@ public struct ConservationChecks: Sendable {
   private var tokens = 0
   private var net = 0.0
   private var total = 0.0
-  private var lengths = WeightedPoints()
+  private var lengths = PairMoments()
 
   /// Checks for the results of a strategy.
   public init(_ strategy: any AttributionStrategy) { self.strategy = strategy }
@@ -51,8 +51,8 @@ public struct ConservationChecks: Sendable {
     put(.groupSum, groupSum, strategy.invariants.contains(.groupSumsToZero))
     put(.sharedTokens, sharedTokens, strategy.invariants.contains(.sharedTokensAgree))
     if total > 0 { put(.tokenBalance, Worst(value: net / total, count: tokens), false) }
-    if let correlation = lengths.pearson() {
-      put(.lengthCorrelation, Worst(value: correlation, count: lengths.weights.reduce(0, +)), false)
+    if let correlation = lengths.pearson {
+      put(.lengthCorrelation, Worst(value: correlation, count: lengths.count), false)
     }
     return out
   }
@@ -106,7 +106,7 @@ public struct ConservationChecks: Sendable {
     }
     if rows.isEmpty { return }
     let mean = weightedMeanStd(rows.map(\.length), rows.map(\.weight), divisorLess: 0).mean
-    for row in rows { lengths.append(row.length - mean, row.mean, weight: row.weight) }
+    for row in rows { lengths.add(row.length - mean, row.mean, weight: row.weight) }
   }
 }
 

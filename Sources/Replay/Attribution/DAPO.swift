@@ -13,6 +13,34 @@ public struct DAPO: AttributionStrategy {
   public let name = "dapo"
   public let source = "verl recipe/dapo/dapo_ray_trainer.py, reward_manager/dapo.py"
   public let invariants = AttributionInvariants.groupSumsToZero
+  public var parameters: [AttributionParameter] {
+    let tokens = 1...1e9
+    return GRPO(.verl).fixedParameters + [
+      AttributionParameter(
+        "cap", shaping.map { Double($0.cap) }, "longest response in tokens; turns overlong shaping on",
+        allowed: tokens, isWhole: true),
+      AttributionParameter(
+        "buffer", shaping.map { Double($0.buffer) }, "tokens before the cap over which the penalty grows",
+        allowed: tokens, isWhole: true),
+      AttributionParameter("factor", shaping?.factor, "the penalty at the cap", allowed: 0...1e6),
+    ]
+  }
+
+  /// One of the shaping's measures; those that are not set are those of DAPO's script: cap 20480, buffer
+  /// a fifth of it, factor 1.
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy {
+    guard var shaping else {
+      let cap = parameter == "cap" ? Int(value) : 20_480
+      let script = DAPO(shaping: OverlongShaping(cap: cap, buffer: max(1, cap / 5), factor: 1))
+      return parameter == "cap" ? script : script.setting(parameter, to: value)
+    }
+    switch parameter {
+    case "cap": shaping.cap = Int(value)
+    case "buffer": shaping.buffer = Int(value)
+    default: shaping.factor = value
+    }
+    return DAPO(shaping: shaping)
+  }
   public var formula: String {
     let reward =
       shaping.map {

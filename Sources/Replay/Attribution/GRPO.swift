@@ -32,6 +32,16 @@ public struct GRPO: GroupRewardStrategy {
   public var formula: String { preset.formula }
   public var source: String { preset.source }
   public var invariants: AttributionInvariants { preset.scale == .others ? [] : .groupSumsToZero }
+  public var parameters: [AttributionParameter] {
+    preset.scale == .none
+      ? [] : [.epsilon(preset.epsilon, isSettable: true), .ddof(preset.ddof, isSettable: true)]
+  }
+
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy {
+    var other = preset
+    if parameter == "epsilon" { other.epsilon = value } else { other.ddof = Int(value) }
+    return GRPO(other)
+  }
 
   public func advantages(rewards: [Double], weights: [Int]) -> [Double?] {
     if weights.reduce(0, +) == 1 {
@@ -43,6 +53,9 @@ public struct GRPO: GroupRewardStrategy {
     let divisor = preset.scale == .none ? 1 : (std ?? 0) + preset.epsilon
     return rewards.map { ($0 - mean) / divisor }
   }
+
+  /// The parameters as a strategy that builds on this one has them.
+  var fixedParameters: [AttributionParameter] { [.epsilon(preset.epsilon), .ddof(preset.ddof)] }
 
   /// r - mean of the others, divided by (their standard deviation + epsilon) where that is above 0.
   private func leaveOneOut(_ rewards: [Double], _ weights: [Int]) -> [Double?] {

@@ -36,6 +36,17 @@ public struct GiGPO: AttributionStrategy {
   public let source = "verl-agent gigpo/core_gigpo.py"
   public let needs = AttributionNeeds.anchors
   public let kind = AttributionKind.token
+  public var parameters: [AttributionParameter] {
+    (mode == .mean ? [] : [.epsilon(1e-6), .ddof(1)]) + [
+      AttributionParameter("omega", omega, "weight of the step advantage", allowed: 0...1e6),
+      AttributionParameter("gamma", gamma, "discount of a return by step", allowed: 0...1),
+    ]
+  }
+
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy {
+    parameter == "omega"
+      ? GiGPO(mode, omega: value, gamma: gamma) : GiGPO(mode, omega: omega, gamma: value)
+  }
 
   public func advantages(of group: AttributionGroup, in batches: BatchStatistics) -> [PathAdvantages] {
     guard group.unmet(.anchors).isEmpty else { return group.leaves.map { _ in .missing } }

@@ -20,6 +20,21 @@ public enum PathAdvantages: Sendable, Equatable {
     return value
   }
 
+  /// One value for each token of the path: A on generated ones, 0 on inserted ones; `nil` = missing.
+  ///
+  /// - Parameters:
+  ///   - generated: the path's generated runs.
+  ///   - length: tokens of the path.
+  public func aligned(_ generated: [Range<Int>], length: Int) -> [Double]? {
+    if case .missing = self { return nil }
+    var out = [Double](repeating: 0, count: length)
+    out.withUnsafeMutableBufferPointer { out in
+      forEachRun(generated) { range, value in UnsafeMutableBufferPointer(rebasing: out[range]).update(repeating: value)
+      }
+    }
+    return out
+  }
+
   /// Calls the body with the stretches of the generated tokens in path order.
   ///
   /// - Parameters:

@@ -45,6 +45,17 @@ public struct ReinforcePlusPlus: AttributionStrategy {
   public let needs = AttributionNeeds.tokens
   public let scope = AttributionScope.batch
   public let kind = AttributionKind.token
+  public var parameters: [AttributionParameter] {
+    let whitening = [
+      AttributionParameter("epsilon", 1e-8, "added to the variance, under the root"), AttributionParameter.ddof(1),
+    ]
+    guard case .carry(let gamma) = returns else { return whitening }
+    return whitening + [AttributionParameter("gamma", gamma, "discount by generated token", allowed: 0...1)]
+  }
+
+  public func setting(_ parameter: String, to value: Double) -> any AttributionStrategy {
+    ReinforcePlusPlus(.carry(gamma: value))
+  }
 
   public func collect(_ group: AttributionGroup, into batches: inout BatchStatistics) {
     for (leaf, row) in zip(group.leaves, returnRows(group)) {

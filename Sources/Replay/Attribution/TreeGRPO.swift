@@ -6,6 +6,7 @@ public struct TreeGRPO: AttributionStrategy {
   public let name = "tree-grpo"
   public let formula = "A = GRPO over the group + GRPO over the leaves of the same root rollout (verl, epsilon 1e-06)"
   public let source = "Tree-GRPO ray_trainer_ts.py"
+  public let parameters = GRPO(.verl).fixedParameters
 
   /// The strategy; it has no parameters.
   public init() {}

@@ -94,8 +94,8 @@ public struct RolloutPath: Sendable {
   public var results: [ToolResult]
   /// Results at the start of the path that an inferred fork shares with its parent.
   var sharedResults = 0
-  /// Runs of loss_mask 1 before empty tool results cut them.
-  var maskRuns: [Range<Int>]
+  /// Maximal runs of generated tokens (loss_mask 1), before empty tool results cut them.
+  public internal(set) var maskRuns: [Range<Int>]
 
   /// Generated tokens of the path.
   public var generatedCount: Int { generation.reduce(0) { $0 + $1.count } }

@@ -21,6 +21,9 @@
 //     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes, each the
 //     difference from the candidate before it in its row), number of rows that this does not reproduce, their numbers,
 //     and their values (4 planes).
+//   5 number of generated runs, for each the inserted tokens before it and its length, inserted tokens at the end,
+//     then 0, or 1 and the number of stretches of equal values and their lengths; then their values, 8 planes
+//                                                  advantages of a path: a value a generated token, or a stretch
 //
 // Steps: logits were bf16 before the log-softmax, so the candidates of a row lie a few multiples of 2^-e below the best
 // one: lp = best - steps * 2^-e in float32, bit for bit, or the row is listed with its values.
@@ -34,6 +37,7 @@ enum ColumnCoding: UInt8 {
   case reals = 2
   case mask = 3
   case candidates = 4
+  case advantages = 5
 }
 
 /// A blob that does not hold what it should: the database was damaged or written by something else.

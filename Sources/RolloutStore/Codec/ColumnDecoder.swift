@@ -80,6 +80,37 @@ final class ColumnDecoder {
     try reader.finish()
   }
 
+  /// The advantages of a path.
+  func advantages(_ blob: UnsafeRawBufferPointer) throws(ColumnError) -> StoredAdvantages {
+    var reader = try BlobReader(blob, .advantages)
+    var out = StoredAdvantages()
+    var end = 0
+    var tokens = 0
+    for _ in 0..<(try reader.count(Self.maxCount)) {
+      let start = end + (try reader.count(Self.maxCount))
+      end = start + (try reader.count(Self.maxCount))
+      tokens += end - start
+      guard end <= Self.maxCount else { throw ColumnError("a path of more than \(Self.maxCount) tokens") }
+      out.generated.append(start..<end)
+    }
+    out.length = end + (try reader.count(Self.maxCount - end))
+    if try reader.byte() == 0 {
+      try words(&reader, count: tokens, into: &out.values)
+    } else {
+      let count = try reader.count(tokens)
+      var covered = 0
+      for _ in 0..<count {
+        let length = try reader.count(tokens - covered)
+        covered += length
+        out.stretches.append(length)
+      }
+      guard covered == tokens else { throw ColumnError("stretches of \(covered) tokens, not of \(tokens)") }
+      try words(&reader, count: count, into: &out.values)
+    }
+    try reader.finish()
+    return out
+  }
+
   // MARK: Parts
 
   private func reals(

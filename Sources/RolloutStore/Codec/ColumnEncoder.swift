@@ -70,6 +70,45 @@ final class ColumnEncoder {
     return out
   }
 
+  /// The advantages of a path.
+  ///
+  /// - Parameters:
+  ///   - values: one for each generated token.
+  ///   - generated: the path's generated runs.
+  ///   - length: of the path.
+  func advantages(_ values: [Double], generated: [Range<Int>], length: Int) -> [UInt8] {
+    begin(.advantages)
+    append(varint: generated.count)
+    var end = 0
+    for run in generated {
+      append(varint: run.lowerBound - end)
+      append(varint: run.count)
+      end = run.upperBound
+    }
+    append(varint: length - end)
+    var stretches: [Int] = []
+    var distinct: [Double] = []
+    for value in values {
+      if value.bitPattern == distinct.last?.bitPattern {
+        stretches[stretches.count - 1] += 1
+      } else {
+        stretches.append(1)
+        distinct.append(value)
+      }
+    }
+    // A length takes a byte, a value up to eight.
+    if distinct.count * 2 < values.count {
+      out.append(1)
+      append(varint: stretches.count)
+      for length in stretches { append(varint: length) }
+      append(reals: RealColumn(doubles: distinct), 0..<distinct.count)
+    } else {
+      out.append(0)
+      append(reals: RealColumn(doubles: values), 0..<values.count)
+    }
+    return out
+  }
+
   // MARK: Parts
 
   private func begin(_ coding: ColumnCoding) {

@@ -10,10 +10,14 @@ public struct GroupSelection: Sendable {
   public var runs: [String] = []
   /// Ids of groups; empty: all.
   public var groups: [String] = []
+  /// Training step of the groups; `nil`: all.
+  public var step: Int?
   /// Overrides the logged vocabulary size, for logs that do not name it.
   public var vocabSize: Int?
   /// Leaves out segment texts and tool arguments, which the audit does not need.
   public var withTexts = true
+  /// Leaves out logprobs, candidates and entropies, which most attribution strategies do not need.
+  public var withProbabilities = true
 
   public init() {}
 }
@@ -46,6 +50,17 @@ extension Store {
     }
   }
 
+  /// Number of selected groups that have trajectories.
+  public func groupCount(_ selection: GroupSelection = GroupSelection()) throws -> Int {
+    try queue.read { db in
+      let reader = GroupReader(db: db, selection: selection)
+      return try reader.runs().reduce(0) { sum, run in
+        let (sql, arguments) = reader.groupsQuery("count(*)", run)
+        return try sum + (Int.fetchOne(db, sql: sql, arguments: arguments) ?? 0)
+      }
+    }
+  }
+
   /// The selected runs that have trajectories, in the order in which they came.
   public func runs(_ selection: GroupSelection = GroupSelection()) throws -> [ReplayRun] {
     try queue.read { db in
@@ -62,19 +77,28 @@ struct GroupReader {
 
   func forEach(_ body: (StoredGroup) throws -> Bool) throws {
     for run in try runs() {
-      var sql = "SELECT id, group_id, step, data_source, policy_version FROM prompt_group WHERE run = ?"
-      var arguments: [any DatabaseValueConvertible] = [run.row]
-      if !selection.groups.isEmpty {
-        sql += " AND group_id IN (\(selection.groups.map { _ in "?" }.joined(separator: ",")))"
-        arguments += selection.groups
-      }
-      let groups = try Row.fetchCursor(
-        db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: StatementArguments(arguments))
+      let (sql, arguments) = groupsQuery("id, group_id, step, data_source, policy_version", run)
+      let groups = try Row.fetchCursor(db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: arguments)
       while let row = try groups.next() {
         let group = try read(row, run.run)
         if !group.trajectories.isEmpty, try !body(group) { return }
       }
     }
+  }
+
+  /// The selected groups of a run, in no order.
+  func groupsQuery(_ columns: String, _ run: Run) -> (sql: String, arguments: StatementArguments) {
+    var sql = "SELECT \(columns) FROM prompt_group WHERE run = ?"
+    var arguments: [any DatabaseValueConvertible] = [run.row]
+    if !selection.groups.isEmpty {
+      sql += " AND group_id IN (\(selection.groups.map { _ in "?" }.joined(separator: ",")))"
+      arguments += selection.groups
+    }
+    if let step = selection.step {
+      sql += " AND step = ?"
+      arguments.append(step)
+    }
+    return (sql, StatementArguments(arguments))
   }
 
   struct Run {
@@ -128,10 +152,12 @@ struct GroupReader {
       selection.withTexts
       ? "s.status, s.latency_s, s.arguments, s.text"
       : "NULL, NULL, NULL, iif(t.segment IS NULL, s.text, NULL)"
+    let probabilities =
+      selection.withProbabilities ? "t.logprobs, t.top_logprobs, t.entropies" : "NULL, NULL, NULL"
     let segments = try db.cachedStatement(
       sql: """
         SELECT s.kind, s.tool, s.start_index, s.end_index, s.generated, s.tool_call_id, \(texts),
-          t.token_ids, t.loss_mask, t.logprobs, t.top_logprobs, t.entropies
+          t.token_ids, t.loss_mask, \(probabilities)
         FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id WHERE s.trajectory = ? ORDER BY s.ordinal
         """)
     for i in trajectories.indices {

@@ -94,6 +94,8 @@ extension Store {
             + "]"
         }
         return "[" + rows.joined(separator: ",") + "]"
+      case .advantages:
+        return "[" + (try decoder.advantages(bytes).alignedValues.map(\.description)).joined(separator: ",") + "]"
       case nil: return nil
       }
     }

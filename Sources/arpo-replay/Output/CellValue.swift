@@ -7,6 +7,8 @@ enum CellValue: Sendable, Equatable {
   case double(Double)
   case text(String)
   case bool(Bool)
+  /// A list of numbers: an array in JSON, and its text elsewhere.
+  case numbers([Double])
 
   /// An integer, or null where there is none.
   static func integer(_ x: Int?) -> CellValue { x.map { .int($0) } ?? .null }
@@ -30,6 +32,7 @@ extension CellValue {
     case .double(let x): .double(x)
     case .text(let x): .string(x)
     case .bool(let x): .bool(x)
+    case .numbers(let x): .array(x.map { .double($0) })
     }
   }
 
@@ -39,6 +42,7 @@ extension CellValue {
     case .null: ""
     case .text(let x): csvField(x)
     case .double(let x): x.isFinite ? document.json : ""
+    case .numbers: csvField(document.json)
     case .int, .bool: document.json
     }
   }
@@ -51,6 +55,9 @@ extension CellValue {
     case .double(let x): TextTable.Cell(decimals(x))
     case .text(let x): TextTable.Cell(x)
     case .bool(let x): TextTable.Cell(x ? "true" : "false")
+    // Tables cut long texts: what they show is enough to fill a line.
+    case .numbers(let x):
+      TextTable.Cell("[" + x.prefix(40).map { decimals($0) }.joined(separator: ", ") + (x.count > 40 ? ", " : "]"))
     }
   }
 
@@ -58,7 +65,7 @@ extension CellValue {
   var isNumeric: Bool {
     switch self {
     case .int, .double: true
-    case .null, .text, .bool: false
+    case .null, .text, .bool, .numbers: false
     }
   }
 }

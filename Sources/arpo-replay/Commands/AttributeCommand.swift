@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import Replay
+import RolloutStore
+
+struct AttributeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "attribute",
+    abstract: "Advantages of every token under a strategy, kept by name.",
+    discussion: """
+        arpo-replay attribute runs.db --strategy arpo-hard   # by segment
+        arpo-replay attribute runs.db --strategy arpo-hard,grpo --summary
+        arpo-replay attribute runs.db --strategy gigpo --per-token --format ndjson
+        arpo-replay attribute runs.db --strategy dapo --param dapo.cap=20480
+        arpo-replay attribute --list-strategies              # names, formulas
+
+      Results stay in the database under a name: the strategy's, or --name (several strategies: NAME/STRATEGY). The \
+      same again does nothing; other numbers under the same name are refused without --replace. SQL sees them in the \
+      views attributions, advantages and segment_advantages.
+
+      By segment: mean, smallest and largest advantage of the segment's generated tokens. --per-token: a record a \
+      trajectory, one number a response token, inserted ones 0. A leaf without a reward has no advantage and takes no \
+      part in any mean. Strategies whose statistics run over a step read the groups twice.
+
+      Exit codes: \(ExitStatus.summary)
+      """)
+
+  @Argument(help: "The database.")
+  var database: String?
+
+  @OptionGroup var strategy: StrategyOptions
+  @OptionGroup var selected: SelectionOptions
+
+  @Option(help: "Name of the results (default: the strategy's).")
+  var name: String?
+
+  @Flag(help: "Overwrite results of the same name that were made with other numbers.")
+  var replace = false
+
+  @Flag(help: "A record a trajectory, aligned with its response tokens.")
+  var perToken = false
+
+  @Flag(help: "A row a strategy instead of rows by segment.")
+  var summary = false
+
+  @Flag(help: "All strategies with formula, source, needs and parameters.")
+  var listStrategies = false
+
+  @Option(help: "Output: table, json, ndjson or csv.")
+  var format: OutputFormat = .table
+
+  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
+  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+  func validate() throws {
+    if listStrategies { return }
+    guard database != nil else { throw ValidationError("Missing expected argument '<database>'") }
+    if perToken, summary { throw ValidationError("--per-token and --summary are two outputs: choose one") }
+    if strategy.names.isEmpty {
+      throw ValidationError("give --strategy; arpo-replay attribute --list-strategies shows them")
+    }
+    _ = try strategy.chosen(otherwise: [])
+  }
+
+  func run() throws {
+    if listStrategies { return try StrategyList.write(format) }
+    try Talk.guarded {
+      let strategies = try strategy.chosen(otherwise: [])
+      let run = try AttributeRun(
+        path: database ?? "", entries: strategies.map { AttributionWriter.Entry(entryName($0, strategies), $0) },
+        selection: selected.selection, replace: replace, threads: threads)
+      return try run.execute(perToken ? .tokens : summary ? .summary : .segments, format)
+    }
+  }
+
+  private func entryName(_ strategy: any AttributionStrategy, _ all: [any AttributionStrategy]) -> String {
+    guard let name else { return strategy.name }
+    return all.count == 1 ? name : "\(name)/\(strategy.name)"
+  }
+}

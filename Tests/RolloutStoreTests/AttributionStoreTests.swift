@@ -1,0 +1,223 @@
+import Foundation
+import GRDB
+import Replay
+import Rollouts
+import TestSupport
+import Testing
+
+@testable import RolloutStore
+
+/// Advantages in the database: what comes back is what went in, and never something else.
+@Suite struct AttributionStoreTests {
+  private let trial: ImportTrial
+
+  init() throws {
+    trial = try ImportTrial()
+    var shape = SyntheticLog.Shape()
+    shape.groups = 4
+    shape.steps = 2
+    try trial.run(lines: SyntheticLog(seed: 61, shape).lines)
+  }
+
+  private func store(_ access: Store.Access) throws -> Store { try Store.open(trial.database, for: access) }
+
+  /// Applies strategies to all groups and keeps the results under their names.
+  @discardableResult
+  private func keep(
+    _ strategies: [any AttributionStrategy], names: [String]? = nil, selection: GroupSelection = GroupSelection(),
+    replace: Bool = false, groups limit: Int = .max, finish: Bool = true
+  ) throws -> [AttributionWriter.State] {
+    let entries = zip(names ?? strategies.map(\.name), strategies).map { AttributionWriter.Entry($0, $1) }
+    let writer = try AttributionWriter(try store(.writing), entries, selection: selection, replace: replace)
+    let reader = try store(.reading)
+    var batches = AttributionBatches(strategies)
+    try reader.forEachGroup(selection, transform: { $0 }) {
+      batches += AttributionBatches(strategies, of: try RolloutTree($0))
+    }
+    var seen = 0
+    try reader.forEachGroup(selection, transform: { $0 }) {
+      if seen < limit { try writer.add(GroupAttribution(try RolloutTree($0), strategies, batches)) }
+      seen += 1
+    }
+    if finish { try writer.finish(checks: strategies.map { _ in .array([]) }) }
+    return writer.states
+  }
+
+  /// Every strategy's values of every token come back bit for bit, read while the groups stream by.
+  @Test func everyStrategyComesBack() throws {
+    let strategies = AttributionStrategies.all
+    #expect(try keep(strategies) == strategies.map { _ in .writing(replaced: false) })
+    var batches = AttributionBatches(strategies)
+    for group in try trial.groups() { batches += AttributionBatches(strategies, of: try RolloutTree(group)) }
+    var values = 0
+    for (s, strategy) in strategies.enumerated() {
+      let reader = try store(.reading)
+      let attribution = try reader.attribution(named: strategy.name)
+      #expect(attribution.record.kind == strategy.kind && attribution.record.isComplete)
+      try reader.forEachGroup(transform: { ($0, try attribution.advantages(of: $0)) }) { group, back in
+        let tree = try RolloutTree(group)
+        let expected = GroupAttribution(tree, strategies, batches)
+        for (t, leaf) in expected.group.leaves.enumerated() {
+          let a = expected.advantages[s][t].aligned(leaf.generated, length: leaf.length)
+          #expect(back[t].aligned(leaf.generated, length: leaf.length) == a)
+          #expect((back[t] == .missing) == (a == nil))
+          values += a?.count ?? 0
+        }
+      }
+    }
+    #expect(values > 10_000)
+  }
+
+  /// What plain SQL sees: means by trajectory and by segment agree with the tokens.
+  @Test func sqlSeesTheSameNumbers() throws {
+    try keep([ARPOHard(.own), GRPO(.verl)])
+    var rows = 0
+    try store(.reading).query(
+      "SELECT mean, total_abs, json_column(runs) FROM advantages WHERE name = 'arpo-hard' AND runs IS NOT NULL",
+      header: { _ in },
+      body: { row in
+        guard case .double(let mean) = row[0], case .double(let size) = row[1], case .text(let json) = row[2],
+          let tokens = try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [Double]
+        else {
+          Issue.record("\(row)")
+          return true
+        }
+        let sum = tokens.reduce(0, +)
+        #expect(abs(tokens.reduce(0) { $0 + abs($1) } - size) < 1e-9)
+        // Generated tokens are not all: the mean is of fewer.
+        #expect(abs(sum) >= abs(mean) - 1e-9)
+        rows += 1
+        return true
+      })
+    #expect(rows > 10)
+    let sums = try trial.strings(
+      """
+      SELECT count(*) FROM advantages v WHERE mean IS NOT NULL AND abs(total_abs - (SELECT coalesce(sum(total_abs), 0)
+        FROM segment_advantages s WHERE s.name = v.name AND s.trajectory_id = v.trajectory_id AND s.step IS v.step)) > 1e-9
+      """)
+    #expect(sums == ["0"])
+    #expect(
+      try trial.value(
+        "SELECT count(DISTINCT mean) FROM segment_advantages WHERE strategy = 'grpo:verl' GROUP BY trajectory_id, step ORDER BY 1 DESC"
+      ) == "1")
+  }
+
+  @Test func theSameAgainDoesNothing() throws {
+    try keep([GRPO(.verl), DAPO()])
+    let before = try trial.dump()
+    #expect(try keep([DAPO(), GRPO(.verl)]) == [.unchanged, .unchanged])
+    #expect(try trial.dump() == before)
+  }
+
+  @Test func otherNumbersUnderTheSameNameAreRefused() throws {
+    try keep([GiGPO(.mean)], names: ["x"])
+    let before = try trial.dump()
+    var only = GroupSelection()
+    only.groups = [try #require(trial.groups().first?.id)]
+    for (strategy, selection) in [
+      (GiGPO(.mean, gamma: 0.5), GroupSelection()), (GRPO(.verl), GroupSelection()), (GiGPO(.mean), only),
+    ] as [(any AttributionStrategy, GroupSelection)] {
+      #expect { try keep([strategy], names: ["x"], selection: selection) } throws: { "\($0)".contains("--replace") }
+      #expect(try trial.dump() == before)
+    }
+    #expect(try keep([GiGPO(.mean, gamma: 0.5)], names: ["x"], replace: true) == [.writing(replaced: true)])
+    #expect(try trial.value("SELECT parameters FROM attributions WHERE name = 'x'")?.contains("0.5") == true)
+    let rows = try trial.value("SELECT count(DISTINCT attribution) FROM advantage")
+    #expect(rows == "1")
+  }
+
+  /// A run that was cut off is no result, and the same command starts over.
+  @Test func whatWasCutOffIsStartedOver() throws {
+    try keep([ARPOHard(.own)], groups: 3, finish: false)
+    #expect(try trial.value("SELECT state FROM attributions") == "writing")
+    #expect(try trial.count("advantages") == 0)
+    #expect { try store(.reading).attribution(named: "arpo-hard") } throws: { "\($0)".contains("cut off") }
+    #expect(try keep([ARPOHard(.own)]) == [.writing(replaced: true)])
+    let trajectories = try trial.count("trajectory")
+    #expect(try trial.count("advantages") == trajectories)
+    #expect(try trial.value("SELECT trajectories FROM attributions") == "\(trajectories)")
+  }
+
+  /// More trajectories make results stale: the reader says so, and the same command makes them anew.
+  @Test func moreTrajectoriesMakeResultsStale() throws {
+    try keep([GRPO(.verl)])
+    var shape = SyntheticLog.Shape()
+    shape.groups = 1
+    shape.isDescribed = false
+    try trial.run(lines: SyntheticLog(seed: 62, shape).lines, "more.jsonl")
+    let reader = try store(.reading)
+    let attribution = try reader.attribution(named: "grpo:verl")
+    #expect { try reader.forEachGroup(transform: { try attribution.advantages(of: $0) }, consume: { _ in }) } throws: {
+      "\($0)".contains("does not cover")
+    }
+    #expect(try keep([GRPO(.verl)]) == [.writing(replaced: true)])
+    try reader.forEachGroup(
+      transform: { try reader.attribution(named: "grpo:verl").advantages(of: $0).count }, consume: { #expect($0 > 0) })
+  }
+
+  @Test func namesThatAreNotThere() throws {
+    #expect { try store(.reading).attribution(named: "no") } throws: { "\($0)".contains("arpo-replay attribute") }
+    try keep([GRPO(.verl)])
+    #expect { try store(.reading).attribution(named: "no") } throws: { "\($0)".contains("grpo:verl") }
+  }
+
+  /// A database of the version before has no attributions, and is read all the same.
+  @Test func anOlderDatabaseIsRead() throws {
+    let queue = try DatabaseQueue(path: trial.database)
+    try queue.write { db in
+      for view in ["segment_advantages", "advantages", "attributions"] { try db.execute(sql: "DROP VIEW \(view)") }
+      for table in ["segment_advantage", "advantage", "attribution"] { try db.execute(sql: "DROP TABLE \(table)") }
+      try db.execute(sql: "PRAGMA user_version = 1")
+    }
+    try queue.close()
+    #expect(try store(.reading).attributions() == [])
+    #expect { try store(.reading).attribution(named: "x") } throws: { "\($0)".contains("no attribution") }
+    try keep([GRPO(.verl)])
+    #expect(try store(.reading).attributions().map(\.name) == ["grpo:verl"])
+  }
+
+  // MARK: Blobs
+
+  /// Random paths, also without generated tokens, come back; damaged blobs are errors.
+  @Test func blobsComeBack() throws {
+    var random = SeededGenerator(seed: 63)
+    let (encoder, decoder) = (ColumnEncoder(), ColumnDecoder())
+    var damagedErrors = 0
+    for round in 0..<300 {
+      var generated: [Range<Int>] = []
+      var end = 0
+      for _ in 0..<Int.random(in: 0...4, using: &random) {
+        let start = end + Int.random(in: generated.isEmpty ? 0...3 : 1...5, using: &random)
+        end = start + Int.random(in: 1...40, using: &random)
+        generated.append(start..<end)
+      }
+      let length = end + Int.random(in: 0...3, using: &random)
+      let levels = (0..<Int.random(in: 1...3, using: &random)).map { _ in Double.random(in: -2...2, using: &random) }
+      let values = (0..<generated.reduce(0) { $0 + $1.count }).map { i in
+        round % 2 == 0 ? levels[i / 13 % levels.count] : Double.random(in: -1...1, using: &random)
+      }
+      let blob = encoder.advantages(values, generated: generated, length: length)
+      let back = try blob.withUnsafeBytes { try decoder.advantages($0) }
+      #expect(back.generated == generated && back.length == length && back.tokenValues == values)
+      var k = 0
+      back.path.forEachRun(generated) { range, value in
+        for _ in range {
+          #expect(values[k] == value)
+          k += 1
+        }
+      }
+      #expect(k == values.count)
+      for cut in 0..<blob.count {
+        #expect(throws: ColumnError.self) { try Array(blob[..<cut]).withUnsafeBytes { try decoder.advantages($0) } }
+      }
+      for _ in 0..<20 {
+        var damaged = blob
+        damaged[Int.random(in: 0..<min(10, blob.count), using: &random)] = UInt8.random(in: 0...127, using: &random)
+        do { _ = try damaged.withUnsafeBytes { try decoder.advantages($0).alignedValues } } catch is ColumnError {
+          damagedErrors += 1
+        }
+      }
+    }
+    #expect(damagedErrors > 300)
+  }
+}
