@@ -23,6 +23,7 @@ let package = Package(
       name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CKernels"),
+    .target(name: "CPolicyKernels"),
 
     .target(name: "Rollouts", swiftSettings: settings),
     .target(
@@ -39,7 +40,7 @@ let package = Package(
       resources: [.embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql")],
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
-    .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels"], swiftSettings: settings),
+    .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels", "CPolicyKernels"], swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(
@@ -94,7 +95,9 @@ let package = Package(
       name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "CKernels", "TestSupport"], swiftSettings: settings),
-    .testTarget(name: "PolicyTests", dependencies: ["Policy", "RolloutLogs", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "PolicyTests", dependencies: ["Policy", "CPolicyKernels", "RolloutLogs", "TestSupport"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

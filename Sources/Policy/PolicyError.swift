@@ -12,6 +12,8 @@ public struct PolicyError: Error, Sendable, Equatable, CustomStringConvertible {
     case unsupported
     /// Two things that belong together do not fit: config and weights, adapter and checkpoint, ids and vocabulary.
     case mismatch
+    /// A computation gave NaN or an infinity; the message says where.
+    case notFinite
   }
 
   public var code: Code

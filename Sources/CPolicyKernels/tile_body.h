@@ -1,0 +1,182 @@
+// One microtile of a product, and the packing of its factors.
+#define TILE_COLUMNS (TILE_VECTORS * LANES)
+
+// rows, vectors and mode are constants where this is inlined, so the sums stay in registers.
+INLINE void tile_of(const int mode, const int rows, const int vectors, int64_t k, const float *a, int64_t stride,
+                    const float *b, int64_t ldb, float *c, int64_t ldc, const float *start, int64_t ld_start) {
+  vf sums[TILE_ROWS][TILE_VECTORS];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < vectors; j++) sums[i][j] = start ? load(start + i * ld_start + j * LANES) : splat(0);
+  }
+  const int64_t row = mode == POLICY_ROWS ? stride : 1;
+  const int64_t column = mode == POLICY_PACKED ? TILE_ROWS : mode == POLICY_ROWS ? 1 : stride;
+#pragma clang loop unroll_count(2)
+  for (int64_t s = 0; s < k; s++) {
+    vf x[TILE_VECTORS];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < vectors; j++) x[j] = load(b + j * LANES);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+      vf y = splat(a[i * row]);
+#pragma clang loop unroll(full)
+      for (int j = 0; j < vectors; j++) sums[i][j] = y * x[j] + sums[i][j];
+    }
+    a += column;
+    b += ldb;
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < vectors; j++) store(c + i * ldc + j * LANES, sums[i][j]);
+  }
+}
+
+#define TILE(M, R, V)                                                                                              \
+  static void tile_##M##_##R##_##V(int64_t k, const float *a, int64_t stride, const float *b, int64_t ldb,         \
+                                   float *c, int64_t ldc, const float *start, int64_t ld_start) {                  \
+    tile_of(M, R, V, k, a, stride, b, ldb, c, ldc, start, ld_start);                                               \
+  }
+#if TILE_ROWS == 12
+#define EACH_ROW_COUNT(F, M, V) \
+  F(M, 1, V) F(M, 2, V) F(M, 3, V) F(M, 4, V) F(M, 5, V) F(M, 6, V) F(M, 7, V) F(M, 8, V) F(M, 9, V) F(M, 10, V) \
+  F(M, 11, V) F(M, 12, V)
+#elif TILE_ROWS == 8
+#define EACH_ROW_COUNT(F, M, V) \
+  F(M, 1, V) F(M, 2, V) F(M, 3, V) F(M, 4, V) F(M, 5, V) F(M, 6, V) F(M, 7, V) F(M, 8, V)
+#elif TILE_ROWS == 6
+#define EACH_ROW_COUNT(F, M, V) F(M, 1, V) F(M, 2, V) F(M, 3, V) F(M, 4, V) F(M, 5, V) F(M, 6, V)
+#else
+#define EACH_ROW_COUNT(F, M, V) F(M, 1, V) F(M, 2, V) F(M, 3, V) F(M, 4, V)
+#endif
+// 0, 1, 2 are POLICY_PACKED, POLICY_ROWS, POLICY_COLUMNS.
+EACH_ROW_COUNT(TILE, 0, 1) EACH_ROW_COUNT(TILE, 1, 1) EACH_ROW_COUNT(TILE, 2, 1)
+EACH_ROW_COUNT(TILE, 0, 2) EACH_ROW_COUNT(TILE, 1, 2) EACH_ROW_COUNT(TILE, 2, 2)
+
+typedef void (*tile_function)(int64_t, const float *, int64_t, const float *, int64_t, float *, int64_t, const float *,
+                              int64_t);
+#define TILE_NAME(M, R, V) tile_##M##_##R##_##V,
+static const tile_function tiles[3][TILE_VECTORS][TILE_ROWS] = {
+    {{EACH_ROW_COUNT(TILE_NAME, 0, 1)}, {EACH_ROW_COUNT(TILE_NAME, 0, 2)}},
+    {{EACH_ROW_COUNT(TILE_NAME, 1, 1)}, {EACH_ROW_COUNT(TILE_NAME, 1, 2)}},
+    {{EACH_ROW_COUNT(TILE_NAME, 2, 1)}, {EACH_ROW_COUNT(TILE_NAME, 2, 2)}},
+};
+
+static void tile(int mode, int rows, int vectors, int64_t k, const float *a, int64_t stride, const float *b,
+                 int64_t ldb, float *c, int64_t ldc, const float *start, int64_t ld_start) {
+  tiles[mode][vectors - 1][rows - 1](k, a, stride, b, ldb, c, ldc, start, ld_start);
+}
+
+#if LANES == 16
+#define HALF_A_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HALF_B_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define HALF_A_4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HALF_B_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define HALF_A_2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HALF_B_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define HALF_A_1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HALF_B_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#elif LANES == 8
+#define HALF_A_4 0, 1, 2, 3, 8, 9, 10, 11
+#define HALF_B_4 4, 5, 6, 7, 12, 13, 14, 15
+#define HALF_A_2 0, 1, 8, 9, 4, 5, 12, 13
+#define HALF_B_2 2, 3, 10, 11, 6, 7, 14, 15
+#define HALF_A_1 0, 8, 2, 10, 4, 12, 6, 14
+#define HALF_B_1 1, 9, 3, 11, 5, 13, 7, 15
+#else
+#define HALF_A_2 0, 1, 4, 5
+#define HALF_B_2 2, 3, 6, 7
+#define HALF_A_1 0, 4, 2, 6
+#define HALF_B_1 1, 5, 3, 7
+#endif
+// Swaps the off-diagonal blocks of D x D within blocks of twice that.
+#define SWAP_BLOCKS(D)                                                 \
+  _Pragma("clang loop unroll(full)") for (int i = 0; i < LANES; i++) { \
+    if (i & D) continue;                                               \
+    vf p = r[i], q = r[i + D];                                         \
+    r[i] = __builtin_shufflevector(p, q, HALF_A_##D);                  \
+    r[i + D] = __builtin_shufflevector(p, q, HALF_B_##D);              \
+  }
+INLINE void transpose(vf *r) {
+#if LANES == 16
+  SWAP_BLOCKS(8)
+#endif
+#if LANES >= 8
+  SWAP_BLOCKS(4)
+#endif
+  SWAP_BLOCKS(2)
+  SWAP_BLOCKS(1)
+}
+
+INLINE void pack_rows_of(const void *const *rows, const int type, int count, int64_t k, float scale, float *out,
+                         int width) {
+  for (int base = 0; base < width; base += LANES) {
+    int present = count - base < LANES ? count - base : LANES;
+    if (present < 0) present = 0;
+    int64_t s = 0;
+    for (; s + LANES <= k; s += LANES) {
+      vf r[LANES];
+      if (present == LANES) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < LANES; i++) r[i] = load_typed(rows[base + i], s, type) * scale;
+      } else {
+        for (int i = 0; i < LANES; i++) r[i] = i < present ? load_typed(rows[base + i], s, type) * scale : splat(0);
+      }
+      transpose(r);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < LANES; i++) store(out + (s + i) * width + base, r[i]);
+    }
+    int room = width - base < LANES ? width - base : LANES;
+    for (; s < k; s++) {
+      for (int i = 0; i < room; i++) {
+        out[s * width + base + i] = i < present ? load_one(rows[base + i], s, type) * scale : 0;
+      }
+    }
+  }
+}
+
+static void pack_rows(const void *const *rows, int type, int count, int64_t k, float scale, float *out, int width) {
+  switch (type) {
+    case POLICY_F32: pack_rows_of(rows, POLICY_F32, count, k, scale, out, width); break;
+    case POLICY_BF16: pack_rows_of(rows, POLICY_BF16, count, k, scale, out, width); break;
+    default: pack_rows_of(rows, POLICY_F16, count, k, scale, out, width);
+  }
+}
+
+INLINE void pack_columns_of(const void *x, const int type, int64_t ld, int count, int64_t k, float scale, float *out,
+                            int width) {
+  int whole = count / LANES * LANES;
+  for (int64_t s = 0; s < k; s++) {
+    float *o = out + s * width;
+    const void *row = element(x, s * ld, type);
+    int i = 0;
+    for (; i < whole; i += LANES) store(o + i, load_typed(row, i, type) * scale);
+    for (; i < count; i++) o[i] = load_one(row, i, type) * scale;
+    for (; i < width; i++) o[i] = 0;
+  }
+}
+
+static void pack_columns(const void *x, int type, int64_t ld, int count, int64_t k, float scale, float *out,
+                         int width) {
+  if (type == POLICY_F32 && count == width) {
+    if (width == TILE_COLUMNS) {
+      pack_columns_of(x, POLICY_F32, ld, TILE_COLUMNS, k, scale, out, TILE_COLUMNS);
+      return;
+    }
+    if (width == TILE_ROWS) {
+      for (int64_t s = 0; s < k; s++) {
+        const char *row = element(x, s * ld, POLICY_F32);
+        float values[TILE_ROWS];
+        memcpy(values, row, sizeof values);
+        for (int i = 0; i < TILE_ROWS; i++) out[s * TILE_ROWS + i] = values[i] * scale;
+      }
+      return;
+    }
+  }
+  switch (type) {
+    case POLICY_F32: pack_columns_of(x, POLICY_F32, ld, count, k, scale, out, width); break;
+    case POLICY_BF16: pack_columns_of(x, POLICY_BF16, ld, count, k, scale, out, width); break;
+    default: pack_columns_of(x, POLICY_F16, ld, count, k, scale, out, width);
+  }
+}
