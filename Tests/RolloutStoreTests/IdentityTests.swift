@@ -41,6 +41,31 @@ import Testing
     #expect(ids.map { Array($0.id.utf8) } == ids.map { Array($0.id.utf8) }.sorted { $0.lexicographicallyPrecedes($1) })
   }
 
+  /// A prompt is often logged once, its rollouts at several steps.
+  @Test func groupRecordsWithoutStepHoldForEveryStep() throws {
+    func trajectory(_ id: String, step: Int?, source: String? = nil) -> String {
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","token_ids":[1]"#
+        + (step.map { #","step":\#($0)"# } ?? "") + (source.map { #","data_source":"\#($0)""# } ?? "") + "}"
+    }
+    let group = #"{"kind":"group","group_id":"g","prompt_text":"q","prompt_token_ids":[7,8],"data_source":"hotpotqa"}"#
+    let stepped = #"{"kind":"group","group_id":"g","step":2,"data_source":"own"}"#
+    let lines = [trajectory("a", step: 1), group, trajectory("b", step: 2), stepped, trajectory("c", step: 3)]
+    for order in [lines, lines.reversed()] {
+      let trial = try ImportTrial()
+      #expect(try trial.run(lines: order).quarantine.isEmpty)
+      let said = try trial.value(
+        """
+        SELECT group_concat(step || ':' || prompt_text || ':' || length(prompt_token_ids) || ':' || data_source)
+        FROM (SELECT * FROM prompt_group WHERE step IS NOT NULL ORDER BY step)
+        """)
+      let bytes = try trial.value("SELECT length(prompt_token_ids) FROM prompt_group WHERE step IS NULL")
+      let sources = ["hotpotqa", "own", "hotpotqa"]
+      let expected = (1...3).map { "\($0):q:\(bytes ?? "none"):\(sources[$0 - 1])" }
+      #expect(said == expected.joined(separator: ","))
+      #expect(try trial.groups().map { $0.trajectories.count } == [1, 1, 1])
+    }
+  }
+
   @Test func parentsAreFoundByTheirBytes() throws {
     let lines = [
       Self.record(group: "g", id: "\\u00e9", run: "r", token: 1),

@@ -123,6 +123,7 @@ public struct Importer {
     for run in try Int64.fetchAll(writer.db, sql: "SELECT id FROM run WHERE is_settled = 0 ORDER BY id") {
       try joiner.join(run: run)
       try writer.mergeGroups(run: run)
+      try writer.spreadSteplessGroups(run: run)
       try writer.findCopies(run: run)
       try writer.execute("UPDATE run SET is_settled = 1 WHERE id = ?", [run])
     }

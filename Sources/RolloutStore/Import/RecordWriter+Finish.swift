@@ -26,6 +26,19 @@ extension RecordWriter {
     }
   }
 
+  /// A group record that names no step speaks of the prompt at every step: what it says holds where a step's own records
+  /// say nothing.
+  func spreadSteplessGroups(run: Int64) throws {
+    let facts = ["data_source", "policy_version", "prompt_text", "prompt_token_ids", "ground_truth", "extra"]
+    let filled = facts.map { "\($0) = coalesce(g.\($0), a.\($0))" }.joined(separator: ", ")
+    try execute(
+      """
+      UPDATE prompt_group AS g SET \(filled) FROM prompt_group a
+      WHERE g.run = ?1 AND g.step IS NOT NULL
+        AND a.run = ?1 AND a.group_id = g.group_id AND a.step IS NULL AND a.is_recorded = 1
+      """, [run])
+  }
+
   /// Notes rows that say the same as another of their group (ARPO pads short groups with copies of the last row).
   func findCopies(run: Int64) throws {
     try execute(
