@@ -41,6 +41,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels", "CPolicyKernels"], swiftSettings: settings),
+    .target(name: "Sampling", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(
@@ -53,7 +54,7 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay",
       dependencies: [
-        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries", "Exporting",
+        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries", "Exporting", "Policy",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

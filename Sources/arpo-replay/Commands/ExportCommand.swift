@@ -1,6 +1,7 @@
 public import ArgumentParser
 public import Exporting
 import Foundation
+import Policy
 import Replay
 import RolloutStore
 import Rollouts
@@ -47,11 +48,7 @@ struct ExportCommand: ParsableCommand {
   @Option(name: [.short, .customLong("out")], help: "File to write; it appears when it is complete (default: stdout).")
   var out: String?
 
-  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
-  var runs: [String] = []
-
-  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
-  var groups: [String] = []
+  @OptionGroup var selected: SelectionOptions
 
   @Option(
     name: .customLong("where"),
@@ -60,7 +57,10 @@ struct ExportCommand: ParsableCommand {
   )
   var condition: String?
 
-  @Option(help: "Where advantages come from: the name of a strategy (grpo:verl, arpo-hard, tree-grpo, …).")
+  @Option(
+    help:
+      "Where advantages come from: a name that attribute keeps in the database, or else that of a strategy (default of verl-parquet-jsonl: grpo:verl)."
+  )
   var attribution: String?
 
   @Option(help: "What ranks continuations and labels leaves: reward or advantage.")
@@ -87,6 +87,9 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "trl-kto: label true from this score on (default: above the group's mean reward, or advantage 0).")
   var threshold: Double?
 
+  @Option(help: "Folder with a tokenizer.json (or the file): ids become text where the log has none.")
+  var tokenizer: String?
+
   @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
   var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
 
@@ -95,10 +98,6 @@ struct ExportCommand: ParsableCommand {
     guard maxPairsPerFork > 0 else { throw ValidationError("--max-pairs-per-fork is 1 or more") }
     guard best > 0 else { throw ValidationError("--best is 1 or more") }
     guard threads > 0, threads <= 64 else { throw ValidationError("--threads is 1 to 64") }
-    if let attribution, AttributionStrategies.named(attribution) == nil {
-      let names = AttributionStrategies.all.map(\.name).joined(separator: ", ")
-      throw ValidationError("there is no attribution \(attribution); known: \(names)")
-    }
     if score == .advantage, attribution == nil { throw ValidationError("--score advantage wants an --attribution") }
   }
 
@@ -119,7 +118,7 @@ struct ExportCommand: ParsableCommand {
     }
   }
 
-  private var options: ExportOptions {
+  private func options() throws -> ExportOptions {
     var options = ExportOptions(format: kind)
     options.style = style
     options.score = score
@@ -129,43 +128,61 @@ struct ExportCommand: ParsableCommand {
     options.best = best
     options.minimumReward = minReward
     options.labelThreshold = threshold
-    options.attribution = (attribution ?? (kind == .verl ? "grpo:verl" : nil)).flatMap {
-      AttributionStrategies.named($0)?.name
+    options.attribution = attribution ?? (kind == .verl ? "grpo:verl" : nil)
+    if let tokenizer {
+      var isFolder: ObjCBool = false
+      FileManager.default.fileExists(atPath: tokenizer, isDirectory: &isFolder)
+      let read = try isFolder.boolValue ? Tokenizer(directory: tokenizer) : Tokenizer(path: tokenizer)
+      options.decode = { ids in
+        var bytes: [UInt8] = []
+        for id in ids {
+          guard read.contains(id) else { throw PolicyError(.mismatch, "no token has the id \(id)", path: tokenizer) }
+          bytes += read.bytes(of: id)
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw ExportGap.splitCharacter }
+        return text
+      }
     }
     return options
   }
 
   private func write(_ store: Store, to output: BufferedOutput) throws -> ExportTally {
-    var selection = GroupSelection()
-    selection.runs = runs
-    selection.groups = groups
-    let options = options
+    let options = try options()
     let condition = condition
+    var selection = selected.selection
+    let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
+    defer { progress.finish() }
+    let interruption = Interruption()
+    func tick() throws {
+      progress.advance()
+      if interruption.isRequested { throw ExitStatus.interrupted.code }
+    }
     // A store reads groups with its one connection; what belongs to a group is read with another.
     let origins = try Store.open(database, for: .reading)
-    let interruption = Interruption()
-    let line = CountLine()
-    defer { line.finish() }
-    let advantages = try options.attribution.map { try GroupAdvantages(named: $0, store, selection, threads: threads) }
     var tally = ExportTally()
-    try store.forEachGroup(selection, workers: threads) { group in
-      let tree = try RolloutTree(group)
-      let export = GroupExport(
-        tree: tree, origin: try origins.origin(of: group, where: condition), advantages: advantages?.of(tree),
-        options: options)
-      let (records, tally) = export.records()
-      var text = ""
-      for record in records {
-        record.write(into: &text)
-        text += "\n"
+    let ids = try store.runs(selection).map(\.id)
+    let advantages = try options.attribution.map { try GroupAdvantages(named: $0, in: store) }
+    for id in ids {
+      selection.runs = [id]
+      let advantages = try advantages?.forRun(id, store, threads: threads, tick: tick)
+      try store.forEachGroup(selection, workers: threads) { group in
+        let tree = try RolloutTree(group)
+        let export = GroupExport(
+          tree: tree, origin: try origins.origin(of: group, where: condition), advantages: try advantages?(tree),
+          options: options)
+        let (records, tally) = export.records()
+        var text = ""
+        for record in records {
+          record.write(into: &text)
+          text += "\n"
+        }
+        return (text: text, tally: tally)
+      } consume: { part in
+        output.write(part.text)
+        try output.drain()
+        tally += part.tally
+        try tick()
       }
-      return (text: text, tally: tally)
-    } consume: { part in
-      if interruption.isRequested { throw ExitStatus.interrupted.code }
-      output.write(part.text)
-      try output.drain()
-      tally += part.tally
-      line.update("\(tally.groups) groups, \(tally.records) records")
     }
     return tally
   }
@@ -188,36 +205,4 @@ struct ExportCommand: ParsableCommand {
 enum ExportSharing: String, CaseIterable, Sendable, ExpressibleByArgument {
   case own
   case any
-}
-
-/// Advantages of any group by one strategy; a strategy that needs whole batches has seen them before.
-struct GroupAdvantages: Sendable {
-  private let strategy: any AttributionStrategy
-  private var batches = BatchStatistics()
-
-  /// - Parameter name: one of ``AttributionStrategies``.
-  init(named name: String, _ store: Store, _ selection: GroupSelection, threads: Int) throws {
-    guard let strategy = AttributionStrategies.named(name) else {
-      throw ValidationError("there is no attribution \(name)")
-    }
-    self.strategy = strategy
-    guard strategy.scope == .batch else { return }
-    var selection = selection
-    // A batch is all groups of a step, whatever is exported of it.
-    selection.groups = []
-    var batches = BatchStatistics()
-    try store.forEachGroup(selection, workers: threads) { group in
-      var part = BatchStatistics()
-      strategy.collect(AttributionGroup(try RolloutTree(group), needs: strategy.needs), into: &part)
-      return part
-    } consume: {
-      batches += $0
-    }
-    self.batches = batches
-  }
-
-  /// By trajectory.
-  func of(_ tree: RolloutTree) -> [PathAdvantages] {
-    strategy.advantages(of: AttributionGroup(tree, needs: strategy.needs), in: batches)
-  }
 }
