@@ -12,7 +12,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .executable(name: "arpo-replay", targets: ["arpo-replay"]),
-    .library(name: "Replay", targets: ["Rollouts", "RolloutLogs", "RolloutStore", "Replay"]),
+    .library(name: "Replay", targets: ["Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -39,7 +39,8 @@ let package = Package(
       ],
       resources: [.embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql")],
       swiftSettings: settings),
-    .target(name: "Replay", dependencies: ["Rollouts", "CKernels"], swiftSettings: settings),
+    .target(name: "AdaptiveRollout", swiftSettings: settings),
+    .target(name: "Replay", dependencies: ["Rollouts", "AdaptiveRollout", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels", "CPolicyKernels"], swiftSettings: settings),
     .target(name: "Sampling", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
@@ -54,14 +55,15 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay",
       dependencies: [
-        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "Queries", "Exporting", "Policy",
+        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Queries", "Exporting",
+        "Policy",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .executableTarget(
       name: "arpo-replay-bench",
       dependencies: [
-        "Rollouts", "RolloutLogs", "RolloutStore", "Replay",
+        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -91,11 +93,13 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
+      name: "ReplayTests", dependencies: ["Replay", "Rollouts", "AdaptiveRollout", "CKernels", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(name: "AdaptiveRolloutTests", dependencies: ["AdaptiveRollout"], swiftSettings: settings),
+    .testTarget(
       name: "EvaluationTests", dependencies: ["Evaluation", "Replay", "Rollouts"], swiftSettings: settings),
     .testTarget(
       name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
-    .testTarget(
-      name: "ReplayTests", dependencies: ["Replay", "Rollouts", "CKernels", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "CPolicyKernels", "RolloutLogs", "TestSupport"],
       swiftSettings: settings),

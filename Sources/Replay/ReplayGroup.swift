@@ -35,6 +35,10 @@ public struct ReplayTrajectory: Sendable {
   ///
   /// In a text-only trajectory `nil`: the unit is the segment.
   public var columns: TokenColumns?
+  /// What the log says of why the trajectory was forked; read only where a selection asks for it.
+  public var branch: LoggedBranch?
+  /// What the log says of decisions that came up on the trajectory; read only where a selection asks for it.
+  public var decisions: [LoggedDecision] = []
 
   /// A trajectory of these parts.
   public init(
@@ -121,6 +125,14 @@ public struct BranchingSettings: Sendable, Equatable {
   public var alpha = 0.5
   /// The paper's tau: it branches above.
   public var tau = 0.5
+  /// M: rollouts of a group; `nil`, like those below, where the log does not say.
+  public var rollouts: Int?
+  /// N: rollouts from the prompt at the start.
+  public var initialRollouts: Int?
+  /// Branches of a rollout at a branching point, itself included: Z + 1.
+  public var beamSize: Int?
+  /// Tool calls that a rollout may make.
+  public var callLimit: Int?
 
   /// The defaults of ARPO's scripts.
   public init() {}

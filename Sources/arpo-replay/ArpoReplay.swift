@@ -14,6 +14,9 @@ struct ArpoReplay: ParsableCommand {
     discussion: """
         arpo-replay import runs.db logs/*.jsonl.zst  # logs into a database
         arpo-replay audit runs.db           # entropy after tool calls, by tool
+        arpo-replay branches runs.db        # would ARPO have branched here?
+        arpo-replay budget runs.db          # tool calls that branching saved
+        arpo-replay simulate runs.db        # ARPO, AEPO, Tree-GRPO, global
         arpo-replay analyze run.jsonl.zst   # one log, everything, no database
         arpo-replay query runs.db tools     # SQL, five queries included
 
@@ -21,7 +24,7 @@ struct ArpoReplay: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      ImportCommand.self, AuditCommand.self, AnalyzeCommand.self, AttributeCommand.self, QueryCommand.self,
-      SchemaCommand.self, ExportCommand.self,
+      ImportCommand.self, AuditCommand.self, BranchesCommand.self, BudgetCommand.self, SimulateCommand.self,
+      AnalyzeCommand.self, AttributeCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self,
     ])
 }

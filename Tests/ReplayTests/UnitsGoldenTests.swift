@@ -1,3 +1,4 @@
+import AdaptiveRollout
 import Foundation
 import Replay
 import Rollouts

@@ -13,28 +13,6 @@ public struct ARPOSegment: Sendable, Equatable {
   public var value: Double?
 }
 
-/// ARPO's code branches iff clip(u - w dH, 0, 1) <= bp with u uniform on [0, 1).
-///
-/// Returns the probability of that: clip(bp + w dH, 0, 1) for 0 <= bp < 1; 1 for bp >= 1; 0 for bp < 0.
-public func arpoBranchProbability(deltaH: Double, branchProbability bp: Double, entropyWeight w: Double) -> Double {
-  if bp >= 1 { return 1 }
-  if bp < 0 { return 0 }
-  return min(1, max(0, bp + w * deltaH))
-}
-
-/// AEPO's code branches iff clip((u + w dH) pf, 0, 1) >= bp, pf = max(0, 1 - 0.05 l), with l branchings of the prompt in
-/// a row before.
-///
-/// Returns the probability of that: clip(1 - bp / pf + w dH, 0, 1) for 0 < bp <= 1; 1 for bp <= 0; 0 for bp > 1 or pf = 0.
-public func aepoBranchProbability(
-  deltaH: Double, branchProbability bp: Double, entropyWeight w: Double, consecutive l: Int
-) -> Double {
-  let factor = max(0, 1 - 0.05 * Double(l))
-  if bp <= 0 { return 1 }
-  if bp > 1 || factor == 0 { return 0 }
-  return min(1, max(0, 1 - bp / factor + w * deltaH))
-}
-
 /// A trajectory's candidates as ARPO's worker saw them.
 struct ARPOCandidates {
   private let columns: TokenColumns
@@ -69,24 +47,44 @@ struct ARPOCandidates {
 
   /// Sum over the first `window` positions of a stored stretch of the sum of -p ln p, and the positions used.
   ///
-  /// A sum over positions, not a mean, over the `topK` largest candidates and the sampled token, not renormalised
-  /// (vllm_rollout_with_tools.py, `_calc_entropy`). Positions without candidates add nothing.
+  /// A sum over positions, not a mean (vllm_rollout_with_tools.py, `_calc_entropy`). Positions without candidates add
+  /// nothing.
   func sum(over segment: Range<Int>, window: Int) -> (sum: Double?, positions: Int) {
-    guard top != nil else { return (nil, 0) }
-    var logprobs: [Double] = []
-    logprobs.reserveCapacity(window * (topK + 1))
+    var total = 0.0
     var positions = 0
-    for i in segment.prefix(window) {
-      let before = logprobs.count
-      appendListed(at: i - first, to: &logprobs)
-      if logprobs.count > before { positions += 1 }
+    for h in values(over: segment, window: window) where !h.isNaN {
+      total += h
+      positions += 1
     }
-    if positions == 0 { return (nil, 0) }
+    return (positions > 0 ? total : nil, positions)
+  }
+
+  /// The sum of -p ln p at each of the first `window` positions of a stored stretch, nats; `NaN` without candidates.
+  ///
+  /// Over the `topK` largest candidates and the sampled token, not renormalised.
+  func values(over segment: Range<Int>, window: Int) -> [Double] {
+    let positions = segment.prefix(window)
+    guard top != nil else { return [Double](repeating: .nan, count: positions.count) }
+    var logprobs: [Double] = []
+    logprobs.reserveCapacity(positions.count * (topK + 1))
+    var ends: [Int] = []
+    ends.reserveCapacity(positions.count)
+    for i in positions {
+      appendListed(at: i - first, to: &logprobs)
+      ends.append(logprobs.count)
+    }
     var p = [Double](repeating: 0, count: logprobs.count)
     arpo_exp(logprobs, logprobs.count, &p)
-    var total = 0.0
-    for (l, p) in zip(logprobs, p) where p > 0 { total -= p * l }
-    return (total, positions)
+    var out: [Double] = []
+    out.reserveCapacity(ends.count)
+    var start = 0
+    for end in ends {
+      var h = start == end ? Double.nan : 0
+      for j in start..<end where p[j] > 0 { h -= p[j] * logprobs[j] }
+      out.append(h)
+      start = end
+    }
+    return out
   }
 
   /// The `topK` largest candidates (ties: list order), and the sampled token if it is outside them and its logprob is
@@ -127,21 +125,4 @@ struct ARPOCandidates {
     }
     return true
   }
-}
-
-/// Sum over j of H_now[j] - H_initial[j], over the positions where both have a value (ARPO's paper, equation 4, before
-/// the division).
-///
-/// - Parameters:
-///   - now: entropies after a tool result, nats, `NaN` = none.
-///   - initial: entropies from the start of the trajectory.
-/// - Returns: the sum (`nil` without a pair) and the number of pairs.
-public func paperDelta(now: [Double], initial: [Double]) -> (sum: Double?, pairs: Int) {
-  var sum = 0.0
-  var pairs = 0
-  for (a, b) in zip(now, initial) where !a.isNaN && !b.isNaN {
-    sum += a - b
-    pairs += 1
-  }
-  return (pairs > 0 ? sum : nil, pairs)
 }

@@ -1,3 +1,5 @@
+import AdaptiveRollout
+
 /// ARPO's branching rule replayed on one prompt group: what the code and what the paper would have decided.
 public struct BranchReplay: Sendable, Equatable {
   /// By trajectory: its owned generation segments.
@@ -70,21 +72,27 @@ extension BranchReplay {
   ///
   /// - Parameters:
   ///   - tree: the group.
-  ///   - topk: its `topk` entropies, as logged (not rescaled).
-  public init(_ tree: RolloutTree, topk: PathValues) {
-    let settings = tree.group.run.branching
+  ///   - topk: its `topk` entropies, as logged (not rescaled), or another estimator's for the paper's rule.
+  ///   - settings: the rules' parameters; `nil`: those of the run.
+  ///   - codeValues: entropies that the code's H sums up in place of its own.
+  public init(
+    _ tree: RolloutTree, topk: PathValues, settings: BranchingSettings? = nil, codeValues: PathValues? = nil
+  ) {
+    let settings = settings ?? tree.group.run.branching
     let vocabulary = tree.group.run.vocabSize.flatMap { $0 > 1 ? Double($0) : nil }
     segments = []
     events = []
     for (t, path) in tree.paths.enumerated() {
       let candidates = ARPOCandidates(tree.group.trajectories[t], path: path, topK: settings.topK)
       let own = path.ownedSegments.map { range in
-        let (sum, positions) = candidates.sum(over: range, window: settings.windowTokens)
+        let (sum, positions) =
+          codeValues.map { entropySum($0.values(t, range.prefix(settings.windowTokens))) }
+          ?? candidates.sum(over: range, window: settings.windowTokens)
         let value = vocabulary.flatMap { v in sum.map { $0 / logarithm(v) } }
         return ARPOSegment(range: range, positions: positions, sum: sum, value: value)
       }
       segments.append(own)
-      let rule = BranchRule(settings: settings, vocabulary: vocabulary)
+      let rule = RunRules(settings: settings, vocabulary: vocabulary)
       let initial = path.generation.first.map { topk.values(t, $0.prefix(settings.windowTokens)) } ?? []
       for (r, result) in path.results.enumerated() where result.isOwned {
         let after = path.window(after: r)
@@ -109,7 +117,7 @@ extension BranchReplay {
 }
 
 /// The two rules with a run's parameters.
-private struct BranchRule {
+private struct RunRules {
   let settings: BranchingSettings
   let vocabulary: Double?
 
@@ -122,7 +130,7 @@ private struct BranchRule {
 
   func paper(now: [Double]?, initial: [Double]) -> PaperDecision {
     guard let now, let vocabulary else { return PaperDecision(pairs: 0, byV: change(nil), byLnV: change(nil)) }
-    let (sum, pairs) = paperDelta(now: now, initial: initial)
+    let (sum, pairs) = entropyChange(now: now, initial: initial)
     return PaperDecision(
       pairs: pairs, byV: change(sum.map { $0 / vocabulary }), byLnV: change(sum.map { $0 / logarithm(vocabulary) }))
   }
@@ -131,6 +139,12 @@ private struct BranchRule {
     let p = deltaH.map { settings.alpha + settings.entropyWeight * $0 }
     return PaperChange(deltaH: deltaH, probability: p, branches: p.map { $0 > settings.tau })
   }
+}
+
+/// The sum of known entropies, and how many are known.
+private func entropySum(_ values: [Double]) -> (sum: Double?, positions: Int) {
+  let known = values.filter { !$0.isNaN }
+  return (known.isEmpty ? nil : known.reduce(0, +), known.count)
 }
 
 /// Where a group's forks lie, and how many the code's rule would expect.

@@ -55,6 +55,9 @@ struct SpillingValues {
     return ControlStatistics(blocks: count, median: median, mad: try medianDeviation(from: median))
   }
 
+  /// The value with a given 0-based rank in ascending order.
+  func value(rank: Int) throws -> Double { try select(rank) { $0 } }
+
   private func median(_ transform: (Double) -> Double) throws -> Double? {
     let n = count
     if n == 0 { return nil }

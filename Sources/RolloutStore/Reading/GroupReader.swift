@@ -18,6 +18,8 @@ public struct GroupSelection: Sendable {
   public var withTexts = true
   /// Leaves out logprobs, candidates and entropies, which most attribution strategies do not need.
   public var withProbabilities = true
+  /// Reads what the log says of branchings (``ReplayTrajectory/branch``, ``ReplayTrajectory/decisions``).
+  public var withBranches = false
 
   public init() {}
 }
@@ -129,15 +131,19 @@ struct GroupReader {
     let dataSource: String? = group["data_source"]
     let policyVersion: Int? = group["policy_version"]
     let groupStep: Int? = group["step"]
+    let branches =
+      selection.withBranches
+      ? "branch, iif(extra LIKE '%\"branch_decisions\"%', extra, NULL)" : "NULL, NULL"
     let rows = try Row.fetchAll(
       db.cachedStatement(
         sql: """
           SELECT id, parent, branch_index, trajectory_id, rollout_index, reward, multiplicity, step, data_source,
-            policy_version, finish_reason, evidence, entropy_kind, unit FROM trajectory WHERE prompt_group = ?
+            policy_version, finish_reason, evidence, entropy_kind, unit, \(branches)
+          FROM trajectory WHERE prompt_group = ?
           ORDER BY rollout_index IS NULL, rollout_index, trajectory_id
           """), arguments: [id])
     var trajectories = rows.map { row in
-      StoredTrajectory(
+      var stored = StoredTrajectory(
         row: row["id"], parent: row["parent"],
         trajectory: ReplayTrajectory(
           id: row["trajectory_id"], declaredParent: nil, declaredBranch: row["branch_index"],
@@ -146,6 +152,11 @@ struct GroupReader {
           policyVersion: row["policy_version"] ?? policyVersion, finishReason: row["finish_reason"],
           evidence: Evidence(rawValue: row["evidence"]), entropyKind: row["entropy_kind"], segments: [], columns: nil),
         hasTokens: row["unit"] == "token", segments: [])
+      if selection.withBranches {
+        stored.trajectory.branch = LoggedBranch(logged: row[14])
+        stored.trajectory.decisions = [LoggedDecision](extra: row[15])
+      }
+      return stored
     }
     // Forks are inferred from the tokens, and where there are none from the text.
     let texts =
@@ -190,5 +201,38 @@ extension BranchingSettings {
     topK = value["top_k"]?.int ?? topK
     alpha = value["alpha"]?.double ?? alpha
     tau = value["tau"]?.double ?? tau
+    rollouts = value["rollouts"]?.int
+    initialRollouts = value["initial_rollouts"]?.int
+    beamSize = value["beam_size"]?.int
+    callLimit = value["call_limit"]?.int
+  }
+}
+
+extension LoggedBranch {
+  /// A trajectory's `branch` object; `nil` without one.
+  init?(logged json: String?) {
+    guard let json, let value = try? JSONValue(parsing: json), value.members != nil else { return nil }
+    self.init(value)
+  }
+
+  fileprivate init(_ value: JSONValue) {
+    self.init()
+    reason = value["reason"]?.string
+    entropyInitial = value["entropy_initial"]?.double
+    entropyNow = value["entropy_now"]?.double
+    probability = value["probability"]?.double
+    draw = value["draw"]?.double
+  }
+}
+
+extension [LoggedDecision] {
+  /// The `branch_decisions` among a trajectory's other keys; entries that do not say where they lie are left out.
+  init(extra json: String?) {
+    self = []
+    guard let json, let entries = (try? JSONValue(parsing: json))?["branch_decisions"]?.array else { return }
+    for entry in entries {
+      guard let at = entry["at"]?.int else { continue }
+      append(LoggedDecision(at: at, branch: LoggedBranch(entry), branched: entry["branched"]?.bool))
+    }
   }
 }

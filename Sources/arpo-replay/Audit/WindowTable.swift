@@ -52,48 +52,14 @@ struct WindowTable {
   let against: [WindowRow]
   let traits: TerminalTraits
 
-  private struct NumberColumn {
-    var title: String
-    /// Lower ones stay longer when there is little room.
-    var rank: Int
-    var cell: (WindowRow) -> String?
-  }
+  private typealias NumberColumn = RankedTable<WindowRow>.Column
 
   /// The table, and a note on what had no room.
   var text: String {
-    let rows = rows.map { $0.filled(main) }
-    let against = against.map { $0.filled(main) }
-    // A column without any number is no loss.
-    var columns = numberColumns.filter { column in (rows + against).contains { column.cell($0) != nil } }
-    let all = columns.count
-    while columns.count > 1, let last = columns.indices.max(by: { columns[$0].rank < columns[$1].rank }),
-      table(columns, rows, against).narrowest(traits) > traits.width
-    {
-      columns.remove(at: last)
-    }
-    var fitted = traits
-    fitted.limit = traits.width
-    var out = table(columns, rows, against).render(fitted)
-    if columns.count < all {
-      out += traits.wrapped(
-        "\(traits.counted(all - columns.count, "more column")) in a wider window; --format json has every number",
-        style: .dim)
-    }
-    return out
-  }
-
-  private func table(_ columns: [NumberColumn], _ rows: [WindowRow], _ against: [WindowRow]) -> TextTable {
-    let longest = (rows + against).map { displayWidth(of: traits.safe($0.key)) }.max() ?? 0
-    let key = TextTable.Column(title: keyTitle, narrowest: min(longest, max(8, traits.width / 5)))
-    var table = TextTable(columns: [key] + columns.map { .number($0.title) })
-    for row in rows { table.add(cells(columns, row)) }
-    if !against.isEmpty { table.addRule() }
-    for row in against { table.add(cells(columns, row)) }
-    return table
-  }
-
-  private func cells(_ columns: [NumberColumn], _ row: WindowRow) -> [TextTable.Cell] {
-    [TextTable.Cell(row.key)] + columns.map { TextTable.Cell($0.cell(row) ?? "") }
+    RankedTable(
+      keyTitle: keyTitle, key: \.key, columns: numberColumns, rows: rows.map { $0.filled(main) },
+      below: against.map { $0.filled(main) }
+    ).text(traits)
   }
 
   private var numberColumns: [NumberColumn] {

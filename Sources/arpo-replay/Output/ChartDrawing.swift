@@ -181,14 +181,14 @@ extension ChartDrawing {
 
   private func horizontalAxis(margin: Int, columns: Int) -> String {
     let last = max(length - 1, 0)
-    let positions = chartPositions(last: last, most: max(2, columns / 8))
+    let positions = tickPositions(last: last, columns: columns)
     let places = positions.map { last > 0 ? Int((Double($0) / Double(last) * Double(columns - 1)).rounded()) : 0 }
     let (line, tick, corner) = traits.unicode ? ("─", "┬", "└") : ("-", "+", "+")
     let marks = (0..<columns).map { places.contains($0) ? tick : line }.joined()
     let blank = String(repeating: " ", count: margin + 1)
     var numbers = blank
     for (position, place) in zip(positions, places) {
-      let text = String(position)
+      let text = chart.xTicks.map { $0.indices.contains(position) ? $0[position] : "" } ?? String(position)
       let start = max(margin + 2 + place - (text.utf8.count - 1) / 2, margin + 2)
       if start + text.utf8.count <= width { numbers = padded(numbers, to: start) + text }
     }
@@ -202,6 +202,14 @@ extension ChartDrawing {
       out += numbers + "\n" + blank + " " + chart.xLabel + "\n"
     }
     return out
+  }
+
+  /// Where the horizontal axis has a tick: at round numbers, or at as many of the given names as have room.
+  private func tickPositions(last: Int, columns: Int) -> [Int] {
+    guard let ticks = chart.xTicks else { return chartPositions(last: last, most: max(2, columns / 8)) }
+    let room = (ticks.map(displayWidth).max() ?? 0) + 2
+    let most = max(2, columns / max(4, room))
+    return Array(stride(from: 0, through: last, by: max(1, (last + most) / most)))
   }
 
   /// The labels below the chart, as many a line as fit.

@@ -21,6 +21,8 @@ struct LineChart: Sendable {
   var yLabel = ""
   /// Stands behind the horizontal axis.
   var xLabel = ""
+  /// What stands below 0, 1, 2, … on the horizontal axis in place of these numbers.
+  var xTicks: [String]?
   /// Lines between the axis labels.
   var height = 14
 

@@ -1,0 +1,323 @@
+import AdaptiveRollout
+
+/// Runs a plan over a group's logged tree: what the machine asks for is taken from the log.
+///
+/// A rollout that the machine begins or forks takes one of the logged continuations of its point, drawn uniformly among
+/// those that no rollout of this run has taken yet: continuations of a point are independent draws of the policy, so any of
+/// them is as good as a new sample. If none is left, nobody sampled that branch. It then runs on a *stand-in*: a logged
+/// continuation of the same point, drawn with replacement, lends its length, calls and entropies (an unbiased guess of
+/// their expectations, as it is one more draw from the same point), while its reward counts as unknown, as does everything
+/// that is sampled below.
+struct GroupSimulator {
+  private let tree: TurnTree
+  private let isPaper: Bool
+  private let plan: RolloutPlan
+  private var taken: [Bool]
+  private var walkers: [Walker] = []
+  private var random = SeededRandom(seed: 0)
+
+  private struct Walker {
+    /// Turns so far, those of the prefix included.
+    var path: [Int]
+    /// The next turn, chosen on arrival at a point.
+    var next: Int?
+    /// Depth from which the turns are a stand-in's.
+    var standsInFrom = Int.max
+    /// Whether the tool limit ended it.
+    var isCut = false
+    /// The logged trajectory that it turned out to be.
+    var leaf: Int?
+  }
+
+  init(_ tree: TurnTree, plan: RolloutPlan) {
+    self.tree = tree
+    self.plan = plan
+    if case .adaptive(let branching) = plan.strategy { isPaper = branching.rule.isPaper } else { isPaper = false }
+    taken = [Bool](repeating: false, count: tree.continuationCount)
+  }
+
+  /// One repetition.
+  ///
+  /// - Parameter seed: the same seed gives the same result.
+  mutating func run(seed: UInt64, into tally: inout SimulationTally) throws(RolloutProtocolError) {
+    if tree.roots.isEmpty { return }
+    for i in taken.indices { taken[i] = false }
+    walkers.removeAll(keepingCapacity: true)
+    var seeds = SeededRandom(seed: seed)
+    var machine = AdaptiveRollout(plan, seed: seeds.next())
+    random = SeededRandom(seed: seeds.next())
+    tally.repetitions += 1
+    let callsBefore = tally.allCalls
+    var actions = machine.start()
+    if actions == [.premonitor] { actions = try machine.premonitored(premonitor(&tally)) }
+    while !actions.isEmpty {
+      var outcomes: [SegmentOutcome] = []
+      outcomes.reserveCapacity(actions.count)
+      for action in actions { if let outcome = perform(action, &tally) { outcomes.append(outcome) } }
+      let round = try machine.observe(outcomes)
+      tally.add(round.decisions)
+      actions = round.actions
+    }
+    finish(machine, &tally, calls: { $0.allCalls - callsBefore })
+  }
+}
+
+extension GroupSimulator {
+  private mutating func perform(_ action: RolloutAction, _ tally: inout SimulationTally) -> SegmentOutcome? {
+    switch action {
+    case .premonitor: return nil
+    case .begin(let rollout, let left):
+      let (turn, isNew) = take(tree.roots)
+      if !isNew { tally.unsampledRoots += 1 }
+      walkers.append(Walker(path: [], next: turn, standsInFrom: isNew ? Int.max : 0))
+      return step(rollout, left, &tally)
+    case .fork(let rollout, let parent, let segments, let left):
+      tally.forks += 1
+      var walker = Walker(path: Array(walkers[parent].path.prefix(segments)))
+      let point = tree.turns[walker.path[segments - 1]].continuations
+      if walkers[parent].standsInFrom < segments {
+        walker.standsInFrom = walkers[parent].standsInFrom
+        walker.next = anyTurn(point)
+        tally.unsampledForks += 1
+      } else {
+        let (turn, isNew) = take(point)
+        walker.next = turn
+        if !isNew {
+          walker.standsInFrom = segments
+          tally.unsampledForks += 1
+        }
+      }
+      walkers.append(walker)
+      return step(rollout, left, &tally)
+    case .advance(let rollout, let left): return step(rollout, left, &tally)
+    }
+  }
+
+  /// Plays a walker's next turn.
+  private mutating func step(_ rollout: Int, _ callsLeft: Int?, _ tally: inout SimulationTally) -> SegmentOutcome {
+    let number = walkers[rollout].next ?? 0
+    let turn = tree.turns[number]
+    let isStandIn = walkers[rollout].path.count >= walkers[rollout].standsInFrom
+    walkers[rollout].path.append(number)
+    walkers[rollout].next = nil
+    tally.tokens.add(turn.tokens, isStandIn)
+    let last = isPaper ? turn.paperLast : turn.codeLast
+    if let callsLeft, turn.calls > callsLeft {
+      walkers[rollout].isCut = true
+      return SegmentOutcome(rollout: rollout, entropies: last, ending: .finished)
+    }
+    tally.calls.add(turn.calls, isStandIn)
+    if let leaf = turn.leaf {
+      walkers[rollout].leaf = isStandIn ? nil : leaf
+      return SegmentOutcome(rollout: rollout, entropies: last, ending: .finished)
+    }
+    let next: Int
+    if isStandIn {
+      next = anyTurn(turn.continuations)
+    } else {
+      let (taken, isNew) = take(turn.continuations)
+      next = taken
+      if !isNew { walkers[rollout].standsInFrom = walkers[rollout].path.count }
+    }
+    walkers[rollout].next = next
+    return SegmentOutcome(
+      rollout: rollout, entropies: last,
+      entropiesAfterResult: isPaper ? tree.turns[next].paperFirst : tree.turns[next].codeFirst,
+      ending: .toolCalls(turn.calls))
+  }
+
+  /// A continuation that nobody has taken, and whether there was one; else any.
+  private mutating func take(_ continuations: [TurnTree.Continuation]) -> (turn: Int, isNew: Bool) {
+    var free = 0
+    for c in continuations where !taken[c.number] { free += 1 }
+    if free == 0 { return (anyTurn(continuations), false) }
+    var skip = random.below(free)
+    for c in continuations where !taken[c.number] {
+      if skip == 0 {
+        taken[c.number] = true
+        return (choose(c), true)
+      }
+      skip -= 1
+    }
+    return (anyTurn(continuations), false)
+  }
+
+  private mutating func anyTurn(_ continuations: [TurnTree.Continuation]) -> Int {
+    choose(continuations[random.below(continuations.count)])
+  }
+
+  private mutating func choose(_ continuation: TurnTree.Continuation) -> Int {
+    if continuation.turns.count == 1 { return continuation.turns[0] }
+    var u = random.unit()
+    for (turn, weight) in zip(continuation.turns, continuation.weights) {
+      if u < weight { return turn }
+      u -= weight
+    }
+    return continuation.turns[continuation.turns.count - 1]
+  }
+
+  /// AEPO's probe and throw-away rollout: any logged ones; they take nothing from the group.
+  private mutating func premonitor(_ tally: inout SimulationTally) -> PremonitoredRollout {
+    guard case .adaptive(let branching) = plan.strategy, let premonitoring = branching.premonitoring else {
+      return PremonitoredRollout(probe: [], segments: [])
+    }
+    func first(_ turn: TurnTree.Turn) -> [Double] { isPaper ? turn.paperFirst : turn.codeFirst }
+    let probe = tree.turns[anyTurn(tree.roots)]
+    tally.monitorTokens += min(premonitoring.probeTokens, probe.tokens)
+    var segments: [[Double]] = []
+    var points = tree.roots
+    var left = plan.callLimit
+    while !points.isEmpty {
+      let turn = tree.turns[anyTurn(points)]
+      tally.monitorTokens += turn.tokens
+      segments.append(first(turn))
+      if let calls = left {
+        if turn.calls > calls { break }
+        left = calls - turn.calls
+      }
+      tally.monitorCalls += turn.calls
+      points = turn.continuations
+    }
+    return PremonitoredRollout(probe: first(probe), segments: segments)
+  }
+
+  private func finish(_ machine: AdaptiveRollout, _ tally: inout SimulationTally, calls: (SimulationTally) -> Int) {
+    tally.leaves += machine.kept.count
+    tally.initialRollouts += machine.initialRollouts
+    tally.rollouts += machine.rollouts.count
+    var rewards: [Double] = []
+    for r in machine.kept {
+      if walkers[r].isCut { tally.cutLeaves += 1 }
+      guard let leaf = walkers[r].leaf else { continue }
+      tally.loggedLeaves += 1
+      if let reward = tree.rewards[leaf] { rewards.append(reward) }
+    }
+    tally.scoredLeaves += rewards.count
+    guard rewards.count >= 2 else { return }
+    let ones = [Int](repeating: 1, count: rewards.count)
+    tally.spread.add(weightedMeanStd(rewards, ones, divisorLess: 1).std)
+    tally.signal.add(areEqual(rewards) ? 0 : 1)
+    tally.callsWithSpread += calls(tally)
+  }
+}
+
+/// A count, and how much of it stands on stand-ins.
+public struct LoggedCount: Sendable, Equatable {
+  /// All of it.
+  public var all = 0
+  /// The part on branches that nobody sampled.
+  public var standIn = 0
+
+  mutating func add(_ n: Int, _ isStandIn: Bool) {
+    all += n
+    if isStandIn { standIn += n }
+  }
+
+  static func += (a: inout LoggedCount, b: LoggedCount) {
+    a.all += b.all
+    a.standIn += b.standIn
+  }
+}
+
+/// Sums over repetitions of simulated groups.
+public struct SimulationTally: Sendable, Equatable {
+  /// Repetitions.
+  public var repetitions = 0
+  /// Leaves that the groups end with.
+  public var leaves = 0
+  /// Leaves that the log holds.
+  public var loggedLeaves = 0
+  /// Leaves that the log holds and scores.
+  public var scoredLeaves = 0
+  /// Leaves that the tool limit ended, where the log went on.
+  public var cutLeaves = 0
+  /// Rollouts, those that a random expansion drops included.
+  public var rollouts = 0
+  /// Rollouts from the prompt at the start.
+  public var initialRollouts = 0
+  /// Forks.
+  public var forks = 0
+  /// Forks that nobody sampled.
+  public var unsampledForks = 0
+  /// Rollouts from the prompt that nobody sampled.
+  public var unsampledRoots = 0
+  /// Decisions that were made.
+  public var decisions = 0
+  /// Points at which at least one fork was made.
+  public var branchPoints = 0
+  /// Decisions with dH = 0 exactly.
+  public var blind = 0
+  /// Decisions whose dH cannot be had; they do not branch.
+  public var unknown = 0
+  /// Tool calls executed.
+  public var calls = LoggedCount()
+  /// Generated tokens.
+  public var tokens = LoggedCount()
+  /// Tool calls of pre-monitoring.
+  public var monitorCalls = 0
+  /// Generated tokens of pre-monitoring.
+  public var monitorTokens = 0
+  /// Standard deviations of the rewards of a group's logged leaves, with divisor n - 1: where there are two.
+  var spread = MeanSum()
+  /// 1 where these rewards differ, else 0.
+  var signal = MeanSum()
+  /// Tool calls of the repetitions that have a spread, pre-monitoring included.
+  public var callsWithSpread = 0
+  /// Sum over all decisions, those without budget included, of the probability that the rule branches.
+  public var wanted = 0.0
+
+  /// Tool calls, pre-monitoring included.
+  public var allCalls: Int { calls.all + monitorCalls }
+
+  /// Generated tokens, pre-monitoring included.
+  public var allTokens: Int { tokens.all + monitorTokens }
+
+  /// An empty tally.
+  public init() {}
+
+  mutating func add(_ decisions: [BranchDecision]) {
+    var last = -1
+    for decision in decisions {
+      if let chance = decision.chance { wanted += chance }
+      switch decision.outcome {
+      case .noBudget: continue
+      case .unknown:
+        unknown += 1
+        continue
+      case .branched:
+        if decision.rollout != last { branchPoints += 1 }
+        last = decision.rollout
+      case .declined: break
+      }
+      self.decisions += 1
+      if decision.deltaH == 0 { blind += 1 }
+    }
+  }
+
+  static func += (a: inout SimulationTally, b: SimulationTally) {
+    a.repetitions += b.repetitions
+    a.leaves += b.leaves
+    a.loggedLeaves += b.loggedLeaves
+    a.scoredLeaves += b.scoredLeaves
+    a.cutLeaves += b.cutLeaves
+    a.rollouts += b.rollouts
+    a.initialRollouts += b.initialRollouts
+    a.forks += b.forks
+    a.unsampledForks += b.unsampledForks
+    a.unsampledRoots += b.unsampledRoots
+    a.decisions += b.decisions
+    a.branchPoints += b.branchPoints
+    a.blind += b.blind
+    a.unknown += b.unknown
+    a.calls += b.calls
+    a.tokens += b.tokens
+    a.monitorCalls += b.monitorCalls
+    a.monitorTokens += b.monitorTokens
+    a.spread.sum += b.spread.sum
+    a.spread.count += b.spread.count
+    a.signal.sum += b.signal.sum
+    a.signal.count += b.signal.count
+    a.callsWithSpread += b.callsWithSpread
+    a.wanted += b.wanted
+  }
+}

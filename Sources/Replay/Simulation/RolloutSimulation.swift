@@ -1,0 +1,197 @@
+public import AdaptiveRollout
+
+/// Simulated rollouts over a stream of logged groups, several plans side by side.
+///
+///     var simulation = RolloutSimulation(plans: …)
+///     for group in groups { simulation.add(try RolloutSimulation.simulate(group, options: options)) }
+///     let report = simulation.finish()
+public struct RolloutSimulation {
+  private let options: SimulationOptions
+  private var runs: [RunState] = []
+  private var numbers: [String: Int] = [:]
+
+  private struct RunState {
+    var run: ReplayRun
+    var groups = 0
+    var trajectories = 0
+    var scored = 0
+    var textOnly = 0
+    var splits = 0
+    var tallies: [SimulationTally?]
+    var rows: [KeyedBootstrap<Int>]
+  }
+
+  private enum Cell: Int, CaseIterable {
+    case leaves, forks, points, calls, tokens, spread, spreadPerCall, signal, wanted
+  }
+
+  /// - Parameter options: groups are to be simulated with the same.
+  public init(options: SimulationOptions) { self.options = options }
+
+  /// Simulates a group under every plan.
+  ///
+  /// Pure: the draws depend on the seed, the names of run and group, its step, and the number of the repetition. Every plan
+  /// gets the same ones, so that differences between plans are not differences of luck.
+  ///
+  /// - Throws: where the declared forks contradict each other.
+  public static func simulate(_ group: ReplayGroup, options: SimulationOptions) throws -> SimulatedGroup {
+    let settings = options.branching.settings(of: group.run)
+    let tree = try RolloutTree(group)
+    let entropies = DecisionEntropies(tree, estimator: options.branching.estimator, topK: settings.topK)
+    let turns = TurnTree(tree, entropies, window: settings.windowTokens)
+    let tallies = try options.algorithms.map { algorithm -> SimulationTally? in
+      guard let plan = options.plan(algorithm, for: group.run) else { return nil }
+      return try simulate(turns, plan, group, repetitions: options.repetitions, seed: options.branching.seed)
+    }
+    return SimulatedGroup(
+      run: group.run, id: group.id, trajectories: tree.count, scored: group.trajectories.count { $0.reward != nil },
+      textOnly: tree.paths.count { $0.unit == .segment }, splits: turns.splits, tallies: tallies)
+  }
+
+  /// Simulates a group's turns under one plan.
+  static func simulate(
+    _ turns: TurnTree, _ plan: RolloutPlan, _ group: ReplayGroup, repetitions: Int, seed: UInt64
+  ) throws -> SimulationTally {
+    var hash = CounterHash(seed: seed)
+    hash.combine(group.run.id)
+    hash.combine(group.id)
+    hash.combine(group.step.map(String.init) ?? "")
+    var simulator = GroupSimulator(turns, plan: plan)
+    var tally = SimulationTally()
+    for repetition in 0..<repetitions { try simulator.run(seed: hash.value(UInt64(repetition)), into: &tally) }
+    return tally
+  }
+
+  /// Takes in a group.
+  public mutating func add(_ group: SimulatedGroup) {
+    let number = numbers[group.run.id] ?? runs.count
+    if number == runs.count {
+      runs.append(
+        RunState(
+          run: group.run, tallies: group.tallies.map { _ in nil },
+          rows: group.tallies.map { _ in
+            KeyedBootstrap(
+              cells: Cell.allCases.count, replicates: options.branching.bootstrapReplicates,
+              seed: options.branching.seed, run: group.run.id)
+          }))
+      numbers[group.run.id] = number
+    }
+    runs[number].groups += 1
+    runs[number].trajectories += group.trajectories
+    runs[number].scored += group.scored
+    runs[number].textOnly += group.textOnly
+    runs[number].splits += group.splits
+    for (p, tally) in group.tallies.enumerated() {
+      guard let tally else { continue }
+      var sum = runs[number].tallies[p] ?? SimulationTally()
+      sum += tally
+      runs[number].tallies[p] = sum
+      runs[number].rows[p].add(group: group.id, 0, Self.cells(tally))
+    }
+  }
+
+  private static func cells(_ tally: SimulationTally) -> [MeanSum] {
+    func mean(_ sum: Int) -> MeanSum { MeanSum(sum: Double(sum), count: tally.repetitions) }
+    return Cell.allCases.map { cell in
+      switch cell {
+      case .leaves: mean(tally.leaves)
+      case .forks: mean(tally.forks)
+      case .points: mean(tally.branchPoints)
+      case .calls: mean(tally.allCalls)
+      case .tokens: mean(tally.allTokens)
+      case .spread: tally.spread
+      case .spreadPerCall: MeanSum(sum: tally.spread.sum, count: tally.callsWithSpread)
+      case .signal: tally.signal
+      case .wanted: MeanSum(sum: tally.wanted, count: tally.repetitions)
+      }
+    }
+  }
+
+  /// Sums up.
+  public func finish() -> SimulationReport {
+    SimulationReport(
+      options: options,
+      runs: runs.map { state in
+        RunSimulation(
+          run: state.run, groups: state.groups, trajectories: state.trajectories, scored: state.scored,
+          textOnly: state.textOnly, splits: state.splits,
+          rows: options.algorithms.indices.map { p in
+            func estimate(_ cell: Cell) -> Estimate { state.rows[p].estimate(0, cell.rawValue) }
+            return SimulationRow(
+              algorithm: options.algorithms[p], plan: options.plan(options.algorithms[p], for: state.run),
+              tally: state.tallies[p], leaves: estimate(.leaves), forks: estimate(.forks),
+              branchPoints: estimate(.points), calls: estimate(.calls), tokens: estimate(.tokens),
+              spread: estimate(.spread), spreadPerCall: estimate(.spreadPerCall), signal: estimate(.signal),
+              wanted: estimate(.wanted))
+          })
+      })
+  }
+}
+
+/// A group simulated under several plans.
+public struct SimulatedGroup: Sendable {
+  let run: ReplayRun
+  let id: String
+  let trajectories: Int
+  let scored: Int
+  let textOnly: Int
+  let splits: Int
+  /// By plan; `nil`: it cannot be made for the run.
+  public let tallies: [SimulationTally?]
+}
+
+/// The simulations of a database.
+public struct SimulationReport: Sendable {
+  /// What was asked for.
+  public var options: SimulationOptions
+  /// In the order in which they came.
+  public var runs: [RunSimulation]
+}
+
+/// The simulations of a run.
+public struct RunSimulation: Sendable {
+  /// The run.
+  public var run: ReplayRun
+  /// Prompt groups.
+  public var groups: Int
+  /// Trajectories.
+  public var trajectories: Int
+  /// Those with a reward.
+  public var scored: Int
+  /// Those without tokens.
+  public var textOnly: Int
+  /// Forks that do not lie behind a tool result: their branches are alternatives of one turn.
+  public var splits: Int
+  /// One a plan.
+  public var rows: [SimulationRow]
+}
+
+/// A plan, simulated.
+///
+/// Numbers are means a group.
+public struct SimulationRow: Sendable {
+  /// The algorithm.
+  public var algorithm: SamplingAlgorithm
+  /// Its numbers; `nil`: it cannot be made for the run.
+  public var plan: RolloutPlan?
+  /// Sums over groups and repetitions.
+  public var tally: SimulationTally?
+  /// Leaves.
+  public var leaves: Estimate
+  /// Forks.
+  public var forks: Estimate
+  /// Points with a fork.
+  public var branchPoints: Estimate
+  /// Tool calls executed, pre-monitoring included.
+  public var calls: Estimate
+  /// Generated tokens, pre-monitoring included.
+  public var tokens: Estimate
+  /// Standard deviation of the rewards of the leaves that the log holds (divisor n - 1), that is of r - mean.
+  public var spread: Estimate
+  /// The same for each tool call.
+  public var spreadPerCall: Estimate
+  /// Share of groups whose rewards differ at all.
+  public var signal: Estimate
+  /// Branchings that the rule would want without a budget.
+  public var wanted: Estimate
+}
