@@ -3,7 +3,7 @@ import Testing
 import TestSupport
 
 @Suite struct HelpTests {
-  static let commands = ["import", "audit", "analyze", "query", "schema"]
+  static let commands = ["import", "audit", "branches", "budget", "simulate", "analyze", "query", "schema"]
 
   @Test(arguments: [nil] + commands.map(Optional.some)) func helpLeadsWithAnExample(command: String?) throws {
     let run = try Tool.run((command.map { [$0] } ?? []) + ["--help"])
