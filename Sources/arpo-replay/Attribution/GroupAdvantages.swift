@@ -2,45 +2,65 @@ import ArgumentParser
 import Replay
 import RolloutStore
 
-/// Advantages by a name: one that the database keeps, or else a strategy's, computed as the groups stream by.
-struct GroupAdvantages {
-  private enum Source {
-    case stored(AttributionReader)
-    case computed(any AttributionStrategy)
+/// Advantages of any group by one strategy, computed as groups come; a strategy that looks at whole batches has seen all
+/// groups of the selected runs before.
+struct GroupAdvantages: Sendable {
+  private let strategy: any AttributionStrategy
+  /// By run.
+  private var batches: [String: AttributionBatches] = [:]
+
+  /// - Parameters:
+  ///   - name: one of ``AttributionStrategies``.
+  ///   - selection: its runs; a batch is all groups of a step, whichever are selected.
+  ///   - tick: called after each group of a first phase; it may throw to stop.
+  init(
+    named name: String, _ store: Store, _ selection: GroupSelection, threads: Int, tick: () throws -> Void = {}
+  ) throws {
+    guard let strategy = AttributionStrategies.named(name) else {
+      throw ValidationError("there is no attribution \(name)")
+    }
+    self.strategy = strategy
+    guard strategy.scope == .batch else { return }
+    var runs = GroupSelection()
+    runs.runs = selection.runs
+    var pass = AttributionPass(store: store, selection: runs, strategies: [strategy])
+    pass.threads = threads
+    for run in try pass.runs() { batches[run.id] = try pass.batches(of: run, tick: tick) }
   }
 
-  private let source: Source
+  /// By trajectory; all missing where the log lacks what the strategy needs.
+  func of(_ tree: RolloutTree) -> [PathAdvantages] {
+    let batches = batches[tree.group.run.id] ?? AttributionBatches([strategy])
+    return GroupAttribution(tree, [strategy], batches).advantages[0]
+  }
+}
 
-  init(named name: String, in store: Store) throws {
+/// Advantages by a name: one that `attribute` keeps in the database, or else a strategy's.
+enum NamedAdvantages: Sendable {
+  case stored(AttributionReader)
+  case computed(GroupAdvantages)
+
+  init(
+    named name: String, _ store: Store, _ selection: GroupSelection, threads: Int, tick: () throws -> Void = {}
+  ) throws {
     let stored = try store.attributions().map(\.name)
     if stored.contains(name) {
-      source = .stored(try store.attribution(named: name))
-    } else if let strategy = AttributionStrategies.named(name) {
-      source = .computed(strategy)
+      self = .stored(try store.attribution(named: name))
+    } else if AttributionStrategies.named(name) != nil {
+      self = .computed(try GroupAdvantages(named: name, store, selection, threads: threads, tick: tick))
     } else {
       let names = AttributionStrategies.all.map(\.name).joined(separator: ", ")
       throw ValidationError(
-        "there is no attribution \(name); the database keeps: \(stored.joined(separator: ", ")); strategies: \(names)")
+        "there is no attribution \(name): neither kept in the database "
+          + "(\(stored.isEmpty ? "it has none" : stored.joined(separator: ", "))) nor a strategy (\(names))")
     }
   }
 
-  /// What gives the advantages of a run's groups, by trajectory; a strategy that looks at whole batches has seen all
-  /// groups of the run.
-  ///
-  /// - Parameter tick: called after each group of a first phase; it may throw to stop.
-  func forRun(
-    _ id: String, _ store: Store, threads: Int, tick: () throws -> Void
-  ) throws -> @Sendable (RolloutTree) throws -> [PathAdvantages] {
-    switch source {
-    case .stored(let reader): return { try reader.advantages(of: $0.group) }
-    case .computed(let strategy):
-      var selection = GroupSelection()
-      selection.runs = [id]
-      var pass = AttributionPass(store: store, selection: selection, strategies: [strategy])
-      pass.threads = threads
-      guard let run = try pass.runs().first else { return { $0.paths.map { _ in .missing } } }
-      let batches = try pass.batches(of: run, tick: tick)
-      return { GroupAttribution($0, [strategy], batches).advantages[0] }
+  /// By trajectory.
+  func of(_ tree: RolloutTree) throws -> [PathAdvantages] {
+    switch self {
+    case .stored(let reader): try reader.advantages(of: tree.group)
+    case .computed(let computed): computed.of(tree)
     }
   }
 }

@@ -149,7 +149,7 @@ struct ExportCommand: ParsableCommand {
   private func write(_ store: Store, to output: BufferedOutput) throws -> ExportTally {
     let options = try options()
     let condition = condition
-    var selection = selected.selection
+    let selection = selected.selection
     let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
     defer { progress.finish() }
     let interruption = Interruption()
@@ -159,30 +159,27 @@ struct ExportCommand: ParsableCommand {
     }
     // A store reads groups with its one connection; what belongs to a group is read with another.
     let origins = try Store.open(database, for: .reading)
+    let advantages = try options.attribution.map {
+      try NamedAdvantages(named: $0, store, selection, threads: threads, tick: tick)
+    }
     var tally = ExportTally()
-    let ids = try store.runs(selection).map(\.id)
-    let advantages = try options.attribution.map { try GroupAdvantages(named: $0, in: store) }
-    for id in ids {
-      selection.runs = [id]
-      let advantages = try advantages?.forRun(id, store, threads: threads, tick: tick)
-      try store.forEachGroup(selection, workers: threads) { group in
-        let tree = try RolloutTree(group)
-        let export = GroupExport(
-          tree: tree, origin: try origins.origin(of: group, where: condition), advantages: try advantages?(tree),
-          options: options)
-        let (records, tally) = export.records()
-        var text = ""
-        for record in records {
-          record.write(into: &text)
-          text += "\n"
-        }
-        return (text: text, tally: tally)
-      } consume: { part in
-        output.write(part.text)
-        try output.drain()
-        tally += part.tally
-        try tick()
+    try store.forEachGroup(selection, workers: threads) { group in
+      let tree = try RolloutTree(group)
+      let export = GroupExport(
+        tree: tree, origin: try origins.origin(of: group, where: condition), advantages: try advantages?.of(tree),
+        options: options)
+      let (records, tally) = export.records()
+      var text = ""
+      for record in records {
+        record.write(into: &text)
+        text += "\n"
       }
+      return (text: text, tally: tally)
+    } consume: { part in
+      output.write(part.text)
+      try output.drain()
+      tally += part.tally
+      try tick()
     }
     return tally
   }
