@@ -42,7 +42,11 @@ let package = Package(
     .target(name: "AdaptiveRollout", swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "AdaptiveRollout", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels", "CPolicyKernels"], swiftSettings: settings),
-    .target(name: "Sampling", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
+    .target(
+      name: "Sampling", dependencies: ["AdaptiveRollout", "Policy", "Rollouts", "Replay"], swiftSettings: settings),
+    .target(
+      name: "Demonstration", dependencies: ["AdaptiveRollout", "Sampling", "Policy", "Rollouts", "Replay"],
+      swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(
@@ -56,7 +60,7 @@ let package = Package(
       name: "arpo-replay",
       dependencies: [
         "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Queries", "Exporting",
-        "Policy",
+        "Policy", "Sampling", "Demonstration",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -96,6 +100,15 @@ let package = Package(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "AdaptiveRollout", "CKernels", "TestSupport"],
       swiftSettings: settings),
     .testTarget(name: "AdaptiveRolloutTests", dependencies: ["AdaptiveRollout"], swiftSettings: settings),
+    .testTarget(
+      name: "DemonstrationTests",
+      dependencies: [
+        "Demonstration", "Sampling", "AdaptiveRollout", "Policy", "RolloutLogs", "RolloutStore", "Replay", "Rollouts", "TestSupport",
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "SamplingTests", dependencies: ["Sampling", "AdaptiveRollout", "Demonstration", "Policy", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(
       name: "EvaluationTests", dependencies: ["Evaluation", "Replay", "Rollouts"], swiftSettings: settings),
     .testTarget(
