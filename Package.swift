@@ -83,7 +83,7 @@ let package = Package(
     .testTarget(
       name: "RolloutStoreTests",
       dependencies: [
-        "RolloutStore", "RolloutLogs", "Replay", "Rollouts", "TestSupport",
+        "RolloutStore", "RolloutLogs", "Replay", "AdaptiveRollout", "Rollouts", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),
@@ -99,7 +99,8 @@ let package = Package(
     .testTarget(
       name: "ReplayTests", dependencies: ["Replay", "Rollouts", "AdaptiveRollout", "CKernels", "TestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "AdaptiveRolloutTests", dependencies: ["AdaptiveRollout"], swiftSettings: settings),
+    .testTarget(
+      name: "AdaptiveRolloutTests", dependencies: ["AdaptiveRollout", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "DemonstrationTests",
       dependencies: [

@@ -178,7 +178,7 @@ private struct BranchRunAccumulator {
       confuse(point, group.forkEvidence)
     }
     for (key, cells) in sums { means.add(group: group.id, key, cells) }
-    try worth.add(group)
+    try worth.add(group: group.id, group.worth)
   }
 
   private mutating func add(_ point: BranchPoint, to key: RowKey) {

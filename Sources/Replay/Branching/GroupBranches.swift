@@ -184,11 +184,12 @@ extension TurnTree {
     return turns.compactMap { turn in
       let values = turn.continuations.compactMap { value($0)?.mean }
       guard values.count >= 2, let best = values.max() else { return nil }
-      let moments = weightedMeanStd(values, values.map { _ in 1 }, divisorLess: 1)
-      let std = moments.std ?? 0
+      let mean = values.reduce(0, +) / Double(values.count)
+      let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+      let isConstant = areEqual(values)
       return ForkWorth(
         deltaH: changes[TurnPlace(owner: turn.owner, end: turn.end)] ?? nil, branches: values.count,
-        variance: std * std, regret: areEqual(values) ? 0 : best - moments.mean)
+        variance: isConstant ? 0 : squares / Double(values.count - 1), regret: isConstant ? 0 : best - mean)
     }
   }
 }

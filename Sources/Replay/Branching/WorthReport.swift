@@ -43,13 +43,19 @@ public struct WorthReport: Sendable {
   public var concordance = Estimate()
   /// Pairs behind it.
   public var pairs = 0
+  /// Groups with such a pair.
+  public var pairedGroups = 0
 
-  /// Whether branching pays more where dH is larger: by ``varianceDifference``.
+  /// A bootstrap over fewer groups gives intervals that are too short to answer by.
+  public static let fewestGroups = 20
+
+  /// Whether branching pays more where dH is larger: by the interval of ``concordance``, which compares forks of one group
+  /// only, as prompts differ in how much their rewards vary and in their entropies too.
   public var verdict: Verdict {
-    guard varianceDifference.value != nil, let low = varianceDifference.low, let high = varianceDifference.high else {
+    guard pairedGroups >= Self.fewestGroups, let low = concordance.low, let high = concordance.high else {
       return .cannotTell
     }
-    return low > 0 ? .yes : high < 0 ? .opposite : .cannotTell
+    return low > 0.5 ? .yes : high < 0.5 ? .opposite : .cannotTell
   }
 
   /// No fork.
@@ -63,6 +69,7 @@ struct WorthAccumulator {
   private let options: BranchingOptions
   private let run: String
   private var forks = 0
+  private var pairedGroups = 0
   private var changes: SpillingValues
   private var records: SpillingRecords
   private var means: KeyedBootstrap<Int>
@@ -76,22 +83,23 @@ struct WorthAccumulator {
       cells: Cell.allCases.count, replicates: options.bootstrapReplicates, seed: options.seed, run: run)
   }
 
-  mutating func add(_ group: GroupBranches) throws {
-    if group.worth.isEmpty { return }
-    forks += group.worth.count
+  mutating func add(group: String, _ worth: [ForkWorth]) throws {
+    if worth.isEmpty { return }
+    forks += worth.count
     var sums = [MeanSum](repeating: MeanSum(), count: Cell.allCases.count)
-    for fork in group.worth {
+    for fork in worth {
       sums[Cell.variance.rawValue].add(fork.variance)
       sums[Cell.regret.rawValue].add(fork.regret)
       sums[Cell.different.rawValue].add(fork.variance > 0 ? 1 : 0)
     }
-    sums[Cell.concordance.rawValue] = concordance(group.worth)
-    means.add(group: group.id, 0, sums)
-    let known = group.worth.filter { $0.deltaH != nil }
+    sums[Cell.concordance.rawValue] = concordance(worth)
+    if sums[Cell.concordance.rawValue].count > 0 { pairedGroups += 1 }
+    means.add(group: group, 0, sums)
+    let known = worth.filter { $0.deltaH != nil }
     if known.isEmpty { return }
     try changes.append(known.compactMap(\.deltaH))
     var record = RecordWriter()
-    record.write(group.id)
+    record.write(group)
     record.write(known.count)
     for fork in known {
       record.write(fork.deltaH)
@@ -122,6 +130,7 @@ struct WorthAccumulator {
     out.different = means.estimate(0, Cell.different.rawValue)
     out.concordance = means.estimate(0, Cell.concordance.rawValue)
     out.pairs = means.sums(0, Cell.concordance.rawValue).count
+    out.pairedGroups = pairedGroups
     if changes.count >= 2 { try addBins(&out) }
     return out
   }

@@ -91,7 +91,7 @@ struct BranchDocument {
         ] + w.varianceDifference.members("variance_difference") + w.regretDifference.members("regret_difference")
         + w.concordance.members("concordance")
         + [
-          ("pairs", .int(w.pairs)),
+          ("pairs", .int(w.pairs)), ("paired_groups", .int(w.pairedGroups)),
           ("dh_predicts_variance", .string(w.verdict.rawValue.replacing(" ", with: "_"))),
         ])
   }

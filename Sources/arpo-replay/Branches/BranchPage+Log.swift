@@ -65,7 +65,8 @@ extension BranchPage {
         style: r.reproduced == r.replayed ? .plain : .yellow)
     }
     if let difference = r.largestDifference {
-      out += traits.note("replayed and recorded probabilities differ by at most \(decimals(difference, 6))")
+      out += traits.note(
+        "replayed and recorded probabilities differ by at most \(difference == 0 ? "0" : decimals(difference, 3))")
     }
     return out
   }
@@ -81,7 +82,7 @@ extension BranchPage {
       "\(traits.counted(w.forks, "fork")) behind tool results with two scored branches or more: variance of the branches'"
         + " mean rewards \(traits.told(w.variance)), best branch above their mean \(traits.told(w.regret)); the rewards"
         + " differ in \(w.different.value.map(percentText) ?? traits.absent)")
-    if !w.bins.isEmpty {
+    if w.bins.count > 1 {
       out += RankedTable(
         keyTitle: "dH", key: { $0.label(traits) },
         columns: [
@@ -93,7 +94,8 @@ extension BranchPage {
         ], rows: w.bins
       ).text(traits)
       out += traits.note(
-        (w.bins.count == 10 ? "deciles of dH" : "too few forks for deciles: \(w.bins.count) stretches of dH")
+        (w.withChange < 50 ? "too few forks for deciles" : "deciles of dH")
+          + (w.bins.count < 10 ? ", equal values kept together" : "")
           + "; variance: of the branches' mean rewards, divisor n - 1; regret: best branch minus the mean of the branches"
       )
     }
@@ -104,29 +106,32 @@ extension BranchPage {
   private var answer: String {
     let w = run.worth
     let question = "Does dH predict where branching pays?"
-    guard w.varianceDifference.value != nil else {
-      let reason =
-        w.withChange < 2
-        ? "\(traits.counted(w.withChange, "fork")) with a dH" : "all forks have the same dH"
-      return traits.wrapped("\(question) Cannot tell: \(reason).", style: .yellow)
-    }
-    let numbers =
-      "above the median dH the branches' rewards vary by \(traits.told(w.varianceDifference)) more than at or below it"
     let told: String
-    switch w.verdict {
-    case .yes: told = "Yes: \(numbers)."
-    case .opposite: told = "No, the other way round: \(numbers)."
-    case .cannotTell:
+    if w.pairs == 0 {
       told =
-        w.varianceDifference.low == nil
-        ? "Cannot tell: \(numbers), from fewer than two groups." : "Cannot tell: \(numbers)."
+        w.withChange < 2
+        ? "Cannot tell: \(traits.counted(w.withChange, "fork")) with a dH."
+        : "Cannot tell: no group has two forks that differ in dH and in variance."
+    } else {
+      let numbers =
+        "of \(traits.counted(w.pairs, "pair")) of forks of one group, the one with the larger dH has the larger variance in"
+        + " \(percentText(w.concordance.value ?? 0))"
+        + (traits.ends(w.concordance.scaled(100), 1).map { " (95 % \($0) %)" } ?? "") + "; 50 % says nothing"
+      switch w.verdict {
+      case .yes: told = "Yes: \(numbers)."
+      case .opposite: told = "No, the other way round: \(numbers)."
+      case .cannotTell where w.pairedGroups < WorthReport.fewestGroups:
+        told =
+          "Cannot tell: \(numbers), and \(traits.counted(w.pairedGroups, "group")) are too few to tell"
+          + " (\(WorthReport.fewestGroups) are enough)."
+      case .cannotTell: told = "Cannot tell: \(numbers)."
+      }
     }
     var out = traits.wrapped("\(question) \(told)", style: w.verdict == .yes ? .green : .yellow)
-    if let value = w.concordance.value {
+    if let difference = w.varianceDifference.value {
       out += traits.note(
-        "within groups, of \(traits.counted(w.pairs, "pair")) of forks the one with the larger dH has the larger variance in"
-          + " \(percentText(value))" + (traits.ends(w.concordance.scaled(100), 1).map { " (95 % \($0) %)" } ?? "")
-          + "; 50 % says nothing")
+        "over all groups, mean variance above the median dH minus that at or below it:"
+          + " \(signedDecimals(difference))" + (traits.ends(w.varianceDifference, 4).map { " (95 % \($0))" } ?? ""))
     }
     return out
   }
