@@ -86,8 +86,8 @@ INLINE void scores_of(const block_view *b, const float *keys, int count, const f
   int strips = (count + TILE_ROWS - 1) / TILE_ROWS;
   for (int s = 0; s < strips; s++) {
     int first = count * s / strips, rows = count * (s + 1) / strips - first;
-    tile(POLICY_ROWS, rows, b->vectors, b->width, keys + (int64_t)first * b->width, b->width, x, LANE_COUNT,
-         out + first * LANE_COUNT, LANE_COUNT, NULL, 0);
+    tile(POLICY_ROWS, rows, b->vectors)(b->width, keys + (int64_t)first * b->width, b->width, x, LANE_COUNT,
+                                        out + first * LANE_COUNT, LANE_COUNT, NULL, 0);
   }
 }
 
@@ -97,7 +97,7 @@ INLINE void add_weighted(const block_view *b, const float *keys, int count, cons
   for (int s = 0; s < strips; s++) {
     int first = b->width * s / strips, rows = b->width * (s + 1) / strips - first;
     float *o = out + first * LANE_COUNT;
-    tile(POLICY_COLUMNS, rows, b->vectors, count, keys + first, b->width, x, LANE_COUNT, o, LANE_COUNT, o, LANE_COUNT);
+    tile(POLICY_COLUMNS, rows, b->vectors)(count, keys + first, b->width, x, LANE_COUNT, o, LANE_COUNT, o, LANE_COUNT);
   }
 }
 
@@ -108,8 +108,8 @@ INLINE void add_outer(const block_view *b, const float *x, int count, const floa
     for (int s = 0; s < strips; s++) {
       int first = count * s / strips, n = count * (s + 1) / strips - first;
       float *o = out + first * padded + column;
-      tile(POLICY_ROWS, n, TILE_VECTORS, b->lanes, x + first * LANE_COUNT, LANE_COUNT, rows + column, padded, o, padded,
-           o, padded);
+      tile(POLICY_ROWS, n, TILE_VECTORS)(b->lanes, x + first * LANE_COUNT, LANE_COUNT, rows + column, padded, o, padded, o,
+                                         padded);
     }
   }
 }

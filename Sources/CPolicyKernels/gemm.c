@@ -11,6 +11,7 @@ enum {
   K_BLOCK = 256,       // depth of a block; a panel of b is this times two vectors
   PANEL_BLOCK = 16,    // panels of b that are packed before they are used
   STRIP_BLOCK = 24,    // strips of a between which these panels go round
+  STRIPS_AT_ONCE = 8,
   LONGEST_VECTOR = 16
 };
 
@@ -53,43 +54,51 @@ static const void *at(policy_matrix x, int64_t i, int64_t k) {
   return (const char *)x.data + (i * x.rows + k * x.columns) * (x.type == POLICY_F32 ? 4 : 2);
 }
 
-// `count` lines of x, of which element s is at line * across + s * along, to out [k, width].
-static void pack(const policy_variant *v, policy_matrix x, int64_t first, int count, int64_t k0, int64_t k, float scale,
-                 float *out, int width) {
-  policy_matrix line = x;
-  if (x.columns == 1) {
-    const void *rows[64];
-    for (int i = 0; i < count; i++) rows[i] = at(x, first + i, k0);
-    v->pack_rows(rows, x.type, count, k, scale, out, width);
+// Lines first ..< first + count of x, of which element s is at line * x.rows + s * x.columns, to blocks of `width` lines,
+// each [k, width].
+static void pack(const policy_variant *v, policy_matrix x, int64_t first, int64_t count, int64_t k0, int64_t k,
+                 float scale, float *out, int width, int64_t block) {
+  if (x.rows == 1 && x.columns != 1) {
+    v->pack_columns(at(x, first, k0), x.type, x.columns, count, k, scale, out, width, block);
     return;
   }
-  if (x.rows == 1) {
-    v->pack_columns(at(x, first, k0), x.type, x.columns, count, k, scale, out, width);
-    return;
-  }
-  // Neither stride is 1: line by line and element by element.
-  for (int64_t s = 0; s < k; s++) {
-    for (int i = 0; i < width; i++) {
-      float value = 0;
-      const void *source = at(line, first + i, k0 + s);
-      if (i < count) v->pack_rows(&source, x.type, 1, 1, scale, &value, 1);
-      out[s * width + i] = value;
+  for (int64_t line = 0; line < count; line += width, out += block) {
+    int lines = count - line < width ? (int)(count - line) : width;
+    if (x.columns == 1) {
+      const void *rows[64];
+      for (int i = 0; i < lines; i++) rows[i] = at(x, first + line + i, k0);
+      v->pack_rows(rows, x.type, lines, k, scale, out, width);
+      continue;
+    }
+    // Neither stride is 1: element by element.
+    for (int64_t s = 0; s < k; s++) {
+      for (int i = 0; i < width; i++) {
+        out[s * width + i] = 0;
+        const void *source = at(x, first + line + i, k0 + s);
+        if (i < lines) v->pack_rows(&source, x.type, 1, 1, scale, &out[s * width + i], 1);
+      }
     }
   }
 }
 
-static void pack_strip(const job *j, int64_t strip, int64_t k0, int64_t k) {
-  int64_t first = strip * j->v->tile_rows;
-  int count = j->m - first < j->v->tile_rows ? (int)(j->m - first) : j->v->tile_rows;
-  pack(j->v, j->a, first, count, k0, k, j->alpha, j->a_packed + strip * j->strip_size, j->v->tile_rows);
+// Strips are packed a few at a time, so that what is read of a row is contiguous.
+static void pack_strips(const job *j, int64_t begin, int64_t end, int64_t k0, int64_t k) {
+  for (int64_t strip = begin; strip < end; strip += STRIPS_AT_ONCE) {
+    int64_t last = strip + STRIPS_AT_ONCE < end ? strip + STRIPS_AT_ONCE : end;
+    int64_t first = strip * j->v->tile_rows, count = last * j->v->tile_rows - first;
+    if (count > j->m - first) count = j->m - first;
+    pack(j->v, j->a, first, count, k0, k, j->alpha, j->a_packed + strip * j->strip_size, j->v->tile_rows,
+         j->strip_size);
+  }
 }
 
 static void pack_panel(const job *j, place p, int64_t k0, int64_t k, float *out) {
   policy_matrix b = j->parts[p.part].b;
   policy_matrix across = {b.data, b.type, b.columns, b.rows};
-  pack(j->v, across, p.column, columns_of(j, p), k0, k, 1, out, vectors_of(j, p) * j->v->lanes);
+  pack(j->v, across, p.column, columns_of(j, p), k0, k, 1, out, vectors_of(j, p) * j->v->lanes, j->panel_size);
 }
 
+// One strip of a times one panel of b.
 static void multiply(const job *j, int64_t strip, place p, int64_t k, const float *panel, int first_depth) {
   const policy_product *part = &j->parts[p.part];
   int64_t row = strip * j->v->tile_rows;
@@ -100,12 +109,13 @@ static void multiply(const job *j, int64_t strip, place p, int64_t k, const floa
   int64_t ld_start = first_depth ? part->ld_start : part->ldc;
   if (first_depth && start) start += row * ld_start + p.column;
   const float *a = j->a_packed + strip * j->strip_size;
+  policy_tile tile = j->v->tile(POLICY_PACKED, rows, vectors);
   if (columns == width) {
-    j->v->tile(POLICY_PACKED, rows, vectors, k, a, 0, panel, width, c, part->ldc, start, ld_start);
+    tile(k, a, 0, panel, width, c, part->ldc, start, ld_start);
     return;
   }
   float edge[16 * 64];
-  j->v->tile(POLICY_PACKED, rows, vectors, k, a, 0, panel, width, edge, width, NULL, 0);
+  tile(k, a, 0, panel, width, edge, width, NULL, 0);
   for (int r = 0; r < rows; r++) {
     for (int i = 0; i < columns; i++) {
       c[r * part->ldc + i] = (start ? start[r * ld_start + i] : 0) + edge[r * width + i];
@@ -129,7 +139,7 @@ static void work(void *context, int thread) {
     int64_t k0 = d * j->depth, k = j->k - k0 < j->depth ? j->k - k0 : j->depth;
     if (k < 0) k = 0;
     if (d > 0) policy_barrier(j->pool);
-    for (int64_t s = strip0; s < strip1; s++) pack_strip(j, s, k0, k);
+    pack_strips(j, strip0, strip1, k0, k);
     if (j->by_rows) {
       for (int64_t p = packed0; p < packed1; p++) pack_panel(j, place_of(j, p), k0, k, j->b_packed + p * j->panel_size);
     }

@@ -54,19 +54,14 @@ INLINE void tile_of(const int mode, const int rows, const int vectors, int64_t k
 EACH_ROW_COUNT(TILE, 0, 1) EACH_ROW_COUNT(TILE, 1, 1) EACH_ROW_COUNT(TILE, 2, 1)
 EACH_ROW_COUNT(TILE, 0, 2) EACH_ROW_COUNT(TILE, 1, 2) EACH_ROW_COUNT(TILE, 2, 2)
 
-typedef void (*tile_function)(int64_t, const float *, int64_t, const float *, int64_t, float *, int64_t, const float *,
-                              int64_t);
 #define TILE_NAME(M, R, V) tile_##M##_##R##_##V,
-static const tile_function tiles[3][TILE_VECTORS][TILE_ROWS] = {
+static const policy_tile tiles[3][TILE_VECTORS][TILE_ROWS] = {
     {{EACH_ROW_COUNT(TILE_NAME, 0, 1)}, {EACH_ROW_COUNT(TILE_NAME, 0, 2)}},
     {{EACH_ROW_COUNT(TILE_NAME, 1, 1)}, {EACH_ROW_COUNT(TILE_NAME, 1, 2)}},
     {{EACH_ROW_COUNT(TILE_NAME, 2, 1)}, {EACH_ROW_COUNT(TILE_NAME, 2, 2)}},
 };
 
-static void tile(int mode, int rows, int vectors, int64_t k, const float *a, int64_t stride, const float *b,
-                 int64_t ldb, float *c, int64_t ldc, const float *start, int64_t ld_start) {
-  tiles[mode][vectors - 1][rows - 1](k, a, stride, b, ldb, c, ldc, start, ld_start);
-}
+static policy_tile tile(int mode, int rows, int vectors) { return tiles[mode][vectors - 1][rows - 1]; }
 
 #if LANES == 16
 #define HALF_A_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
@@ -144,39 +139,45 @@ static void pack_rows(const void *const *rows, int type, int count, int64_t k, f
   }
 }
 
-INLINE void pack_columns_of(const void *x, const int type, int64_t ld, int count, int64_t k, float scale, float *out,
-                            int width) {
-  int whole = count / LANES * LANES;
+INLINE void pack_columns_of(const void *x, const int type, int64_t ld, int64_t count, int64_t k, float scale, float *out,
+                            const int width, int64_t block) {
+  int64_t blocks = (count + width - 1) / width;
   for (int64_t s = 0; s < k; s++) {
-    float *o = out + s * width;
     const void *row = element(x, s * ld, type);
-    int i = 0;
-    for (; i < whole; i += LANES) store(o + i, load_typed(row, i, type) * scale);
-    for (; i < count; i++) o[i] = load_one(row, i, type) * scale;
-    for (; i < width; i++) o[i] = 0;
+    float *o = out + s * width;
+    // A vector that begins in the row may end behind it: not at the last row, behind which there may be nothing.
+    int64_t whole = count / width;
+    if (width < LANES && s + 1 == k) whole = count >= LANES ? (count - LANES) / width + 1 : 0;
+    int64_t b = 0;
+    for (; b < whole; b++) {
+#pragma clang loop unroll(full)
+      for (int i = 0; i < width; i += LANES) store(o + b * block + i, load_typed(row, b * width + i, type) * scale);
+    }
+    for (; b < blocks; b++) {
+      for (int i = 0; i < width; i++) {
+        o[b * block + i] = b * width + i < count ? load_one(row, b * width + i, type) * scale : 0;
+      }
+    }
   }
 }
 
-static void pack_columns(const void *x, int type, int64_t ld, int count, int64_t k, float scale, float *out,
-                         int width) {
-  if (type == POLICY_F32 && count == width) {
-    if (width == TILE_COLUMNS) {
-      pack_columns_of(x, POLICY_F32, ld, TILE_COLUMNS, k, scale, out, TILE_COLUMNS);
-      return;
-    }
-    if (width == TILE_ROWS) {
-      for (int64_t s = 0; s < k; s++) {
-        const char *row = element(x, s * ld, POLICY_F32);
-        float values[TILE_ROWS];
-        memcpy(values, row, sizeof values);
-        for (int i = 0; i < TILE_ROWS; i++) out[s * TILE_ROWS + i] = values[i] * scale;
-      }
-      return;
-    }
-  }
+INLINE void pack_columns_width(const void *x, int type, int64_t ld, int64_t count, int64_t k, float scale, float *out,
+                               const int width, int64_t block) {
   switch (type) {
-    case POLICY_F32: pack_columns_of(x, POLICY_F32, ld, count, k, scale, out, width); break;
-    case POLICY_BF16: pack_columns_of(x, POLICY_BF16, ld, count, k, scale, out, width); break;
-    default: pack_columns_of(x, POLICY_F16, ld, count, k, scale, out, width);
+    case POLICY_F32: pack_columns_of(x, POLICY_F32, ld, count, k, scale, out, width, block); break;
+    case POLICY_BF16: pack_columns_of(x, POLICY_BF16, ld, count, k, scale, out, width, block); break;
+    default: pack_columns_of(x, POLICY_F16, ld, count, k, scale, out, width, block);
+  }
+}
+
+// The widths are those of strips, panels and half panels.
+static void pack_columns(const void *x, int type, int64_t ld, int64_t count, int64_t k, float scale, float *out,
+                         int width, int64_t block) {
+  if (width == TILE_ROWS) {
+    pack_columns_width(x, type, ld, count, k, scale, out, TILE_ROWS, block);
+  } else if (width == TILE_COLUMNS) {
+    pack_columns_width(x, type, ld, count, k, scale, out, TILE_COLUMNS, block);
+  } else {
+    pack_columns_width(x, type, ld, count, k, scale, out, LANES, block);
   }
 }

@@ -12,20 +12,26 @@ typedef struct {
 // Where one microtile of a product finds its left factor: element (i, k) at i * rows + k * columns.
 enum { POLICY_PACKED, POLICY_ROWS, POLICY_COLUMNS };
 
+// c [rows, vectors * lanes] = start + a b over k; rows of b are ldb apart, of c ldc, of start ld_start (start may be NULL
+// or c). PACKED: a is [k, tile_rows]; ROWS: rows of a are `stride` apart; COLUMNS: columns are.
+typedef void (*policy_tile)(int64_t k, const float *a, int64_t stride, const float *b, int64_t ldb, float *c,
+                            int64_t ldc, const float *start, int64_t ld_start);
+
 // The kernels of one instruction set. All of them work on one thread, on the rows or blocks they are given.
 typedef struct {
   int32_t isa;
   int lanes, tile_rows, tile_columns;
 
-  // c [rows <= tile_rows, vectors * lanes] = start + a b over k. PACKED: a is [k, tile_rows]; ROWS: rows of a are
-  // `stride` apart; COLUMNS: columns are. Rows of b are ldb apart.
-  void (*tile)(int mode, int rows, int vectors, int64_t k, const float *a, int64_t stride, const float *b, int64_t ldb,
-               float *c, int64_t ldc, const float *start, int64_t ld_start);
+  // The microtile of a mode, for 1 ... tile_rows rows and one or two vectors.
+  policy_tile (*tile)(int mode, int rows, int vectors);
   // out[k * width + i] = scale * element k of row i, for rows that are contiguous; missing rows are zero. Where width
   // is less than a vector, a vector's length behind out is overwritten.
   void (*pack_rows)(const void *const *rows, int type, int count, int64_t k, float scale, float *out, int width);
-  // out[k * width + i] = scale * element i of row k, rows ld elements apart, `count` elements, zero beyond.
-  void (*pack_columns)(const void *x, int type, int64_t ld, int count, int64_t k, float scale, float *out, int width);
+  // out[i / width][k * width + i % width] = scale * element i of row k, for rows ld elements apart of `count` elements,
+  // zero up to a multiple of the width; blocks of `width` begin `block` floats apart in out. Where width is less than
+  // a vector, a vector's length behind a block is overwritten.
+  void (*pack_columns)(const void *x, int type, int64_t ld, int64_t count, int64_t k, float scale, float *out,
+                       int width, int64_t block);
 
   void (*gather)(const void *table, int type, int64_t n, const int32_t *ids, int64_t count, float *out);
   void (*scatter_add)(const float *x, const int32_t *ids, int64_t count, int64_t n, int64_t begin, int64_t end,
