@@ -92,7 +92,7 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "arpo-replay", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "TestSupport",
+        "arpo-replay", "Demonstration", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),

@@ -12,7 +12,7 @@ public import AdaptiveRollout
 public struct SamplingSettings: Sendable, Equatable {
   /// Logits are divided by it; 0: the likeliest token.
   public var temperature: Double
-  /// Nucleus (Holtzman et al. 2020): the fewest likeliest tokens whose probabilities sum to at least this.
+  /// Nucleus: the fewest likeliest tokens whose probabilities sum to at least this (Holtzman and others, 2020).
   public var topP: Double
   /// Only so many of the likeliest tokens; 0: all.
   public var topK: Int

@@ -26,5 +26,6 @@ struct ArpoReplay: ParsableCommand {
     subcommands: [
       ImportCommand.self, AuditCommand.self, BranchesCommand.self, BudgetCommand.self, SimulateCommand.self,
       AnalyzeCommand.self, AttributeCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self,
+      SampleCommand.self,
     ])
 }

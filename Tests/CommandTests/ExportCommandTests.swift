@@ -1,3 +1,4 @@
+import Demonstration
 import Foundation
 import Testing
 import TestSupport
@@ -99,6 +100,41 @@ import TestSupport
     #expect(member(pair, "provenance", "chosen", "advantage") as? Double == pair["score_chosen"] as? Double)
     let missing = try Tool.run(["export", database, "--as", "pairs", "--score", "advantage"])
     #expect(missing.status == 64)
+  }
+
+  /// What attribute keeps is the same as what is computed on the way.
+  @Test func keptAttributionsHaveTheirNames() throws {
+    let (database, _) = try database(Self.tokens)
+    let computed = try export(database, ["--as", "verl-parquet-jsonl", "--attribution", "arpo-hard"]).records
+    let kept = try Tool.run(
+      ["attribute", database, "--strategy", "arpo-hard", "--name", "mine", "--summary"])
+    #expect(kept.status == 0, "\(kept.errors)")
+    let stored = try export(database, ["--as", "verl-parquet-jsonl", "--attribution", "mine"]).records
+    #expect(stored.map { $0["advantages"] as? [Double] } == computed.map { $0["advantages"] as? [Double] })
+    let unknown = try Tool.run(["export", database, "--as", "verl-parquet-jsonl", "--attribution", "nobody"])
+    #expect(unknown.status == 64)
+    #expect(unknown.errors.contains("mine"))
+  }
+
+  @Test func aTokenizerTurnsIdsIntoText() throws {
+    try TinyCheckpoint.write(to: scratch.path("tiny"), seed: 1)
+    let lines = [
+      Self.head[0],
+      #"{"kind":"group","group_id":"p","prompt_token_ids":[100,63]}"#,
+      #"{"kind":"trajectory","group_id":"p","trajectory_id":"a","token_ids":[257,100,258,195,169],"reward":1}"#,
+      #"{"kind":"trajectory","group_id":"p","trajectory_id":"b","parent_id":"a","branch_token_index":3,"token_ids":[55],"reward":0}"#,
+      #"{"kind":"trajectory","group_id":"p","trajectory_id":"c","parent_id":"a","branch_token_index":4,"token_ids":[168],"reward":0}"#,
+    ]
+    let (database, _) = try database(lines)
+    let (records, talk) = try export(database, ["--as", "trl-dpo", "--tokenizer", scratch.path("tiny")])
+    try #require(records.count == 2)
+    #expect(records[0]["prompt"] as? String == "d?<search>d</search>")
+    #expect(records[0]["chosen"] as? String == "é")
+    #expect(records[0]["rejected"] as? String == "7")
+    // The other fork lies inside a character: ids, and no text.
+    #expect(records[1]["prompt"] == nil)
+    #expect(records[1]["chosen_ids"] as? [Int] == [169])
+    #expect(talk.contains("1 of them have ids and no text"))
   }
 
   @Test func verlRowsCarryAdvantagesAndLogprobs() throws {
