@@ -31,6 +31,10 @@ public struct ReplayTrajectory: Sendable {
   public var entropyKind: String?
   /// Own segments, indices absolute.
   public var segments: [Segment]
+  /// Advantages as the log has them; `nil` where it has none, or they were not asked for.
+  public var loggedAdvantages: LoggedAdvantages?
+  /// Scores of the reward's named parts; empty where the log names none, or they were not asked for.
+  public var namedRewards: [NamedReward] = []
   /// Own tokens.
   ///
   /// In a text-only trajectory `nil`: the unit is the segment.
@@ -60,6 +64,29 @@ public struct ReplayTrajectory: Sendable {
     self.entropyKind = entropyKind
     self.segments = segments
     self.columns = columns
+  }
+}
+
+/// Advantages that the trainer logged with a trajectory.
+public enum LoggedAdvantages: Sendable, Equatable {
+  /// One for the whole trajectory.
+  case leaf(Double)
+  /// One a token, `NaN` where there is none; which tokens is told by their number, see
+  /// ``PathAdvantages/init(logged:_:)``.
+  case tokens([Double])
+}
+
+/// A part of a reward that has a name.
+public struct NamedReward: Sendable, Equatable {
+  /// The part's name.
+  public var name: String
+  /// `nil` = not scored.
+  public var score: Double?
+
+  /// A part with its score.
+  public init(name: String, score: Double?) {
+    self.name = name
+    self.score = score
   }
 }
 

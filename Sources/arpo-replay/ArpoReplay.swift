@@ -17,6 +17,10 @@ struct ArpoReplay: ParsableCommand {
         arpo-replay branches runs.db        # would ARPO have branched here?
         arpo-replay budget runs.db          # tool calls that branching saved
         arpo-replay simulate runs.db        # ARPO, AEPO, Tree-GRPO, global
+        arpo-replay tree runs.db GROUP      # a group's rollouts, drawn
+        arpo-replay attribute runs.db --strategy arpo-hard  # advantages, kept
+        arpo-replay compare runs.db         # strategies side by side
+        arpo-replay score runs.db           # accuracy, pass@k, tool budget
         arpo-replay analyze run.jsonl.zst   # one log, everything, no database
         arpo-replay query runs.db tools     # SQL, five queries included
 
@@ -25,7 +29,7 @@ struct ArpoReplay: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       ImportCommand.self, AuditCommand.self, BranchesCommand.self, BudgetCommand.self, SimulateCommand.self,
-      AnalyzeCommand.self, AttributeCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self,
-      SampleCommand.self,
+      TreeCommand.self, AttributeCommand.self, CompareCommand.self, ScoreCommand.self, AnalyzeCommand.self,
+      QueryCommand.self, SchemaCommand.self, ExportCommand.self, SampleCommand.self,
     ])
 }

@@ -64,3 +64,26 @@ public struct AEPO: AttributionStrategy {
     return std == 0 ? 1 : std
   }
 }
+
+extension AEPO {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let (rewards, weights, at) = group.scoredRewards(Array(group.leaves.indices), leaf: token.leaf)
+    let grpo = GRPO(.verl).explain(
+      at, rewards: rewards, weights: weights, into: &out, as: "GRPO", of: "the group's scored leaves")
+    let moments = batches[group.leaves[token.leaf].step]
+    let before = group.leaves[token.leaf].generated.reduce(0) { $0 + $1.clamped(to: 0..<token.index).count }
+    let entropy = group.generatedEntropies(estimator, token.leaf)[before]
+    guard let mean = moments.mean, grpo.value != 0, !entropy.isNaN else {
+      out.define(
+        "A", grpo.value == 0 ? "GRPO, which is 0" : "GRPO: the token has no \(estimator.rawValue) entropy", grpo)
+      return out
+    }
+    let h = out.given("H", "the token's \(estimator.rawValue) entropy, nats", entropy)
+    let center = out.given("mean H", "over \(moments.count) generated tokens of the step", mean)
+    let std = out.given("std H", "of these, divisor N - 1; 1 where it is 0", Self.divisor(moments))
+    out.define("A", "GRPO (1 + a (H - mean H) / std H)", grpo * (1 + .number(weight) * (h - center) / std))
+    return out
+  }
+}

@@ -71,3 +71,50 @@ public struct ARPOHard: AttributionStrategy {
     }
   }
 }
+
+extension ARPOSoft {
+  public func explain(_ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation) {
+    GRPO(.verl).explain(at, rewards: rewards, weights: weights, into: &out)
+    out.note("each leaf keeps its own value on tokens that it shares")
+  }
+}
+
+extension ARPOHard {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    guard let tree = sharing == .own ? group.tree : group.anyTree,
+      let node = tree.through[token.leaf].last(where: { tree.nodes[$0].range.contains(token.index) })
+    else { return .undefined("the token is on no node of the tree") }
+    var out = Explanation()
+    var parts: [Arithmetic] = []
+    var count = 0
+    for t in tree.nodes[node].leaves where group.leaves[t].reward != nil {
+      let (rewards, weights, at) = group.scoredRewards(Array(group.leaves.indices), leaf: t)
+      let id = group.leaves[t].id
+      let a = out.leafAdvantage(id, at, rewards, weights)
+      let weight = group.leaves[t].multiplicity
+      parts.append(weight == 1 ? a : Arithmetic(weight) * a)
+      count += weight
+    }
+    out.define("A", "mean over the scored leaves that pass through the token", .sum(parts) / Arithmetic(count))
+    return out
+  }
+}
+
+extension Explanation {
+  /// verl's GRPO advantage of one of several leaves; what all of them share is written down once.
+  fileprivate mutating func leafAdvantage(_ id: String, _ at: Int, _ rewards: [Double], _ weights: [Int]) -> Arithmetic
+  {
+    let epsilon = GRPOPreset.verl.epsilon
+    let r = Arithmetic.number(rewards[at])
+    if weights.reduce(0, +) == 1 {
+      return define("A(\(id))", "the only scored leaf: r / (1 + epsilon)", r / (1 + .number(epsilon)))
+    }
+    if areEqual(rewards) { return define("A(\(id))", "the rewards of the group are equal", 0) }
+    let mean = self["mean"].map { .number($0) } ?? mean("mean", "of the group's scored leaves", rewards, weights)
+    let std =
+      self["std"].map { .number($0) }
+      ?? deviation("std", "of the group's scored leaves, divisor N - 1", rewards, weights, mean: mean, divisorLess: 1)
+    return define("A(\(id))", "(r - mean) / (std + epsilon)", (r - mean) / (std + .number(epsilon)))
+  }
+}

@@ -21,7 +21,7 @@ struct AttributionDocument {
   }
 
   /// The advantages of all strategies that the log has the evidence for, the comparisons and the shares.
-  func attribution(isTextOnly: Bool) -> AttributionParts {
+  func attribution(isTextOnly: Bool) throws -> AttributionParts {
     var out = AttributionParts()
     let compared = Set(AttributionStrategies.pairs.flatMap { [$0.a, $0.b] })
     var rows: [String: [[PathAdvantages]]] = [:]
@@ -39,8 +39,8 @@ struct AttributionDocument {
     for pair in AttributionStrategies.pairs {
       guard let a = rows[pair.a], let b = rows[pair.b] else { continue }
       var comparison = ComparisonAccumulator()
-      for (g, group) in groups.enumerated() { comparison.add(group, a[g], b[g]) }
-      out.comparisons.append(comparison.finish().document(pair.a, pair.b))
+      for (g, group) in groups.enumerated() { try comparison.add(group, a[g], b[g]) }
+      out.comparisons.append(try comparison.finish().document(pair.a, pair.b))
     }
     return out
   }

@@ -40,6 +40,9 @@ public protocol AttributionStrategy: Sendable {
   /// - Parameter batches: what ``collect(_:into:)`` made of all groups; not read in scope ``AttributionScope/group``.
   func advantages(of group: AttributionGroup, in batches: BatchStatistics) -> [PathAdvantages]
 
+  /// The formula with its numbers put in, for one token: the last term's value is what ``advantages(of:in:)`` has there.
+  func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation
+
   /// The strategy with a parameter that can be set to a value that is allowed; asked for by ``with(_:_:)``.
   func setting(_ parameter: String, to value: Double) -> any AttributionStrategy
 }

@@ -33,3 +33,24 @@ public struct BatchScaledGRPO: AttributionStrategy {
     return out.map { PathAdvantages($0) }
   }
 }
+
+extension BatchScaledGRPO {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let step = group.leaves[token.leaf].step
+    let members = group.leaves.indices.filter { group.leaves[$0].step == step }
+    let (rewards, weights, at) = group.scoredRewards(members, leaf: token.leaf)
+    let r = out.given("r", "the leaf's reward", rewards[at])
+    if weights.reduce(0, +) == 1 || areEqual(rewards) {
+      out.define("A", "the rewards of the group are equal, or there is one only", 0)
+      return out
+    }
+    let mean = out.mean("mean", "of the group's scored leaves", rewards, weights)
+    let std = out.given(
+      "std", "of the rewards of all \(batches[step].count) scored leaves of the step, divisor N - 1",
+      batches[step].std(divisorLess: 1) ?? 0)
+    out.define("A", "(r - mean) / (std + epsilon)", (r - mean) / (std + 1e-4))
+    return out
+  }
+}

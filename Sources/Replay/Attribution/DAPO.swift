@@ -93,3 +93,30 @@ public struct OverlongShaping: Sendable, Hashable {
     min(-Double(length - (cap - buffer)) / Double(buffer) * factor, 0)
   }
 }
+
+extension DAPO {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    guard keeps(group) else {
+      out.define("A", "the group's rewards are equal: dynamic sampling drops it", 0)
+      return out
+    }
+    if let shaping {
+      // The penalties of all leaves are in the mean.
+      for leaf in group.leaves {
+        guard let reward = leaf.reward, shaping.penalty(length: leaf.length) != 0 else { continue }
+        let over = Arithmetic(leaf.length) - (Arithmetic(shaping.cap) - Arithmetic(shaping.buffer))
+        out.define(
+          "r'(\(leaf.id))", "r + min(-(length - (cap - buffer)) / buffer factor, 0)",
+          .number(reward)
+            + .smaller((0 - over) / Arithmetic(shaping.buffer) * .number(shaping.factor), 0))
+      }
+    }
+    let (rewards, weights, at) = group.scoredRewards(Array(group.leaves.indices), leaf: token.leaf) { leaf in
+      leaf.reward.map { $0 + (shaping?.penalty(length: leaf.length) ?? 0) }
+    }
+    GRPO(.verl).explain(at, rewards: rewards, weights: weights, into: &out)
+    return out
+  }
+}

@@ -17,3 +17,14 @@ public struct DrGRPO: GroupRewardStrategy {
     return rewards.map { $0 - mean }
   }
 }
+
+extension DrGRPO {
+  public func explain(_ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation) {
+    let r = out.given("r", "the leaf's reward", rewards[at])
+    if areEqual(rewards) {
+      out.define("A", "the rewards of the group are equal, or there is one only", 0)
+    } else {
+      out.define("A", "r - mean", r - out.mean("mean", "of the group's scored leaves", rewards, weights))
+    }
+  }
+}

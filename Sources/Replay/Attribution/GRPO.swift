@@ -6,6 +6,9 @@ public protocol GroupRewardStrategy: AttributionStrategy {
   ///   - rewards: of one group's scored leaves, at least one.
   ///   - weights: their multiplicities.
   func advantages(rewards: [Double], weights: [Int]) -> [Double?]
+
+  /// Adds the terms of the advantage of one of the leaves, `A` the last of them.
+  func explain(_ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation)
 }
 
 extension GroupRewardStrategy {
@@ -14,6 +17,15 @@ extension GroupRewardStrategy {
     var out = [Double?](repeating: nil, count: group.leaves.count)
     group.perLeaf(Array(group.leaves.indices), into: &out, advantages(rewards:weights:))
     return out.map { PathAdvantages($0) }
+  }
+
+  /// The terms for the token's leaf.
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let (rewards, weights, at) = group.scoredRewards(Array(group.leaves.indices), leaf: token.leaf)
+    explain(at, rewards: rewards, weights: weights, into: &out)
+    return out
   }
 }
 
@@ -68,5 +80,46 @@ public struct GRPO: GroupRewardStrategy {
       guard let std, std > 0 else { return rewards[i] - mean }
       return (rewards[i] - mean) / (std + preset.epsilon)
     }
+  }
+}
+
+extension GRPO {
+  public func explain(_ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation) {
+    explain(at, rewards: rewards, weights: weights, into: &out, as: "A", of: "the group's scored leaves")
+  }
+
+  /// The terms of one leaf's advantage under a name, for strategies that build on it.
+  @discardableResult
+  func explain(
+    _ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation, as symbol: String, of members: String
+  ) -> Arithmetic {
+    let mark = symbol == "A" ? "" : "(\(symbol))"
+    let r = out.given("r" + mark, "the leaf's reward", rewards[at])
+    if weights.reduce(0, +) == 1 {
+      let name = "\(members): only this one"
+      switch preset.singleton {
+      case .zero: return out.define(symbol, name + ", which gets 0", 0)
+      case .raw: return out.define(symbol, name + ": r / (1 + epsilon)", r / (1 + .number(preset.epsilon)))
+      case .undefined:
+        out.undefine("\(name), and the standard deviation of one is not defined")
+        return .number(.nan)
+      }
+    }
+    if areEqual(rewards) { return out.define(symbol, "rewards of \(members) are equal", 0) }
+    var (values, counts, whose) = (rewards, weights, members)
+    if preset.scale == .others {
+      counts[at] -= 1
+      let left = rewards.indices.filter { counts[$0] > 0 }
+      (values, counts, whose) = (left.map { rewards[$0] }, left.map { counts[$0] }, members + " without this one")
+    }
+    let mean = out.mean("mean" + mark, "of \(whose)", values, counts)
+    if preset.scale == .none { return out.define(symbol, "r - mean", r - mean) }
+    guard counts.reduce(0, +) > preset.ddof else {
+      return out.define(symbol, "r - mean: the others have no standard deviation", r - mean)
+    }
+    let std = out.deviation(
+      "std" + mark, "of \(whose), divisor N - \(preset.ddof)", values, counts, mean: mean, divisorLess: preset.ddof)
+    if preset.scale == .others, std.value == 0 { return out.define(symbol, "r - mean: the others' std is 0", r - mean) }
+    return out.define(symbol, "(r - mean) / (std + epsilon)", (r - mean) / (std + .number(preset.epsilon)))
   }
 }

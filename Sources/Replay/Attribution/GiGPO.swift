@@ -94,3 +94,52 @@ private struct Row {
   var discounted: Double
   var weight: Int
 }
+
+extension GiGPO {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let steps = group.steps[token.leaf]
+    guard let s = steps.firstIndex(where: { $0.range.contains(token.index) }) else {
+      return .undefined("the token is in no model call")
+    }
+    // One row a step: the leaf's reward counts as often as it has steps.
+    let scored = group.scored
+    let episode = normalised(
+      "episode", "R", "of all steps of the group", scored.compactMap { group.leaves[$0].reward },
+      scored.map { group.leaves[$0].multiplicity * group.steps[$0].count }, scored.firstIndex(of: token.leaf) ?? 0,
+      single: { mode == .mean ? $0 : $0 / (1 + 1e-6) }, &out)
+    var returns: [Double] = []
+    var weights: [Int] = []
+    var at = 0
+    for t in scored {
+      for (k, step) in group.steps[t].enumerated() where step.anchor == steps[s].anchor {
+        if t == token.leaf, k == s { at = returns.count }
+        // As the strategy has it: multiplied step by step from the end.
+        returns.append((k + 1..<group.steps[t].count).reduce(group.leaves[t].reward ?? 0) { x, _ in x * gamma })
+        weights.append(group.leaves[t].multiplicity)
+      }
+    }
+    out.define(
+      "return", "R discounted by gamma for each later step",
+      (s + 1..<steps.count).reduce(.number(group.leaves[token.leaf].reward ?? 0)) { x, _ in x * .number(gamma) })
+    let step = normalised(
+      "step", "return", "of the \(returns.count) steps after the same insertion", returns, weights, at,
+      single: { _ in 0 }, &out)
+    out.define("A", "episode + omega step", episode + .number(omega) * step)
+    return out
+  }
+
+  private func normalised(
+    _ symbol: String, _ name: String, _ words: String, _ values: [Double], _ weights: [Int], _ at: Int,
+    single: (Arithmetic) -> Arithmetic, _ out: inout Explanation
+  ) -> Arithmetic {
+    let x = Arithmetic.number(values[at])
+    if weights.reduce(0, +) == 1 { return out.define(symbol, "\(name) alone", single(x)) }
+    if areEqual(values) { return out.define(symbol, "\(name) \(words): all equal", 0) }
+    let mean = out.mean("mean \(name)", words, values, weights)
+    if mode == .mean { return out.define(symbol, "\(name) - mean", x - mean) }
+    let std = out.deviation("std \(name)", words + ", divisor N - 1", values, weights, mean: mean, divisorLess: 1)
+    return out.define(symbol, "(\(name) - mean) / (std + epsilon)", (x - mean) / (std + 1e-6))
+  }
+}

@@ -30,3 +30,20 @@ public struct RLOO: GroupRewardStrategy {
     return rewards.map { n / (n - 1) * ($0 - mean) }
   }
 }
+
+extension RLOO {
+  public func explain(_ at: Int, rewards: [Double], weights: [Int], into out: inout Explanation) {
+    let r = out.given("r", "the leaf's reward", rewards[at])
+    let n = weights.reduce(0, +)
+    if n == 1 {
+      let isKept = variant == .verl
+      out.define("A", "the only scored leaf: \(isKept ? "its reward" : "0")", isKept ? r : 0)
+    } else if areEqual(rewards) {
+      out.define("A", "the rewards of the group are equal", 0)
+    } else {
+      let mean = out.mean("mean", "of the group's scored leaves", rewards, weights)
+      let count = out.given("N", "scored leaves, by multiplicity", Double(n))
+      out.define("A", "N / (N - 1) (r - mean)", count / (count - 1) * (r - mean))
+    }
+  }
+}

@@ -125,3 +125,44 @@ private struct Whitening {
 
   func callAsFunction(_ x: Double) -> Double { scale == 0 ? 0 : (x - mean) * scale }
 }
+
+extension ReinforcePlusPlus {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let leaf = group.leaves[token.leaf]
+    let x = explainReturn(token, group, &out)
+    let moments = batches[leaf.step]
+    guard moments.count > 1, !moments.isEqual, let plain = moments.mean else {
+      out.define("A", "the batch has one token, or equal values only", 0)
+      return out
+    }
+    let n = out.given("N", "generated tokens of the step's scored leaves, by multiplicity", Double(moments.count))
+    let sum = out.given("mean G", "over these tokens", plain)
+    let mu = out.define("mu", "mean G N / (N + 1e-8)", sum * n / (n + 1e-8))
+    let squares = out.given("S", "sum of (G - mu)^2 over these tokens", moments.squares(around: mu.value))
+    let variance = out.define("var", "S / (N + 1e-8) N / (N - 1)", squares / (n + 1e-8) * n / (n - 1))
+    out.define("A", "(G - mu) / sqrt(var + epsilon)", (x - mu) / .root(variance + 1e-8))
+    return out
+  }
+
+  /// The token's value before whitening.
+  private func explainReturn(_ token: TokenPlace, _ group: AttributionGroup, _ out: inout Explanation) -> Arithmetic {
+    let leaf = group.leaves[token.leaf]
+    let r = out.given("r", "the leaf's reward", leaf.reward ?? .nan)
+    switch returns {
+    case .baseline:
+      let (rewards, weights, _) = group.scoredRewards(Array(group.leaves.indices), leaf: token.leaf)
+      if weights.reduce(0, +) == 1 { return out.define("G", "the only scored leaf: r", r) }
+      if areEqual(rewards) { return out.define("G", "the rewards of the group are equal", 0) }
+      return out.define("G", "r - mean", r - out.mean("mean", "of the group's scored leaves", rewards, weights))
+    case .reset:
+      let isLast = leaf.generated.last?.contains(token.index) ?? false
+      return out.define("G", isLast ? "r: no inserted token follows" : "0: an inserted token follows", isLast ? r : 0)
+    case .carry(let gamma):
+      let later = leaf.generated.reduce(0) { $0 + $1.clamped(to: (token.index + 1)..<(leaf.length + 1)).count }
+      if gamma == 1 { return out.define("G", "r, not discounted", r) }
+      return out.define("G", "r gamma^k, k = \(later) later generated tokens", r * .power(.number(gamma), later))
+    }
+  }
+}

@@ -23,3 +23,21 @@ public struct TreeGRPO: AttributionStrategy {
     }
   }
 }
+
+extension TreeGRPO {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let root = group.leaves[token.leaf].root
+    let siblings = group.leaves.indices.filter { group.leaves[$0].root == root }
+    let terms = [
+      ("group", Array(group.leaves.indices), "the group's scored leaves"),
+      ("tree", siblings, "the scored leaves below the same root"),
+    ].map { symbol, members, words in
+      let (rewards, weights, at) = group.scoredRewards(members, leaf: token.leaf)
+      return GRPO(.verl).explain(at, rewards: rewards, weights: weights, into: &out, as: symbol, of: words)
+    }
+    out.define("A", "group + tree", .sum(terms))
+    return out
+  }
+}

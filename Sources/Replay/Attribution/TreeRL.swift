@@ -70,7 +70,7 @@ public struct TreeRL: AttributionStrategy {
 }
 
 /// A node's leaves, and what they sum to.
-private struct NodeSum {
+struct NodeSum {
   var total = 0.0
   var leaves = 0.0
   var tokens: Double
@@ -90,5 +90,79 @@ private struct NodeSum {
     total -= mu * leaves
     if variant == .code { total /= leaves.squareRoot() }
     value = total / leaves
+  }
+}
+
+extension TreeRL {
+  public func explain(_ token: TokenPlace, of group: AttributionGroup, in batches: BatchStatistics) -> Explanation {
+    if let nothing = nothingToExplain(token, group) { return nothing }
+    var out = Explanation()
+    let (rewards, weights, _) = group.scoredRewards(Array(group.leaves.indices), leaf: token.leaf)
+    let n = weights.reduce(0, +)
+    if n <= 1 || areEqual(rewards) {
+      out.define("A", "the rewards of the group are equal, or there is one only", 0)
+      return out
+    }
+    let count = Arithmetic(n)
+    let total = out.define(
+      "total", "sum of the rewards of the group's scored leaves",
+      .sum(zip(rewards, weights).map { $1 == 1 ? .number($0) : Arithmetic($1) * .number($0) }))
+    var x = [Double](repeating: 0, count: group.leaves.count)
+    for t in group.scored {
+      let r = Arithmetic.number(group.leaves[t].reward ?? 0)
+      x[t] = out.define("x(\(group.leaves[t].id))", "R - mean of the others", r - (total - r) / (count - 1)).value
+    }
+    let nodes = group.tree.nodes
+    let sums = nodes.map { node in
+      NodeSum(
+        group, node.leaves, x,
+        tokens: group.leaves[node.owner].generated.reduce(0) { $0 + $1.clamped(to: node.range).count })
+    }
+    let divisor = Arithmetic.sum(sums.map { .number($0.leaves) * .number($0.tokens) })
+    let mu =
+      divisor.value == 0
+      ? out.define("mu", "no node has generated tokens", 0)
+      : out.define(
+        "mu", "sum of acc len over sum of L len, over the nodes",
+        .sum(sums.map { .number($0.total) * .number($0.tokens) }) / divisor)
+    guard let at = group.tree.through[token.leaf].firstIndex(where: { nodes[$0].range.contains(token.index) }) else {
+      return .undefined("the token is on no node of the tree")
+    }
+    // The code's rule for small steps looks back along the path.
+    let path = Array(group.tree.through[token.leaf].prefix(at + 1))
+    var above = out.nodeValue(
+      "V(prompt)", NodeSum(group, group.scored, x, tokens: 0), group.scored, x, mu, variant, group)
+    var local: Arithmetic = 0
+    var value: Arithmetic = 0
+    for (depth, node) in path.enumerated() {
+      value = out.nodeValue("V(node \(depth + 1))", sums[node], nodes[node].leaves, x, mu, variant, group)
+      let step = value - above
+      if variant == .code, depth > 0, abs(step.value) < 1e-8 {
+        out.note("node \(depth + 1) keeps the step of the node before: its own is below 1e-8")
+      } else {
+        local = out.define("step \(depth + 1)", "V(node \(depth + 1)) - V of the node before", step)
+      }
+      above = value
+    }
+    out.define("A", "step + V of the token's node, node \(path.count) of its path", local + value)
+    return out
+  }
+}
+
+extension Explanation {
+  fileprivate mutating func nodeValue(
+    _ symbol: String, _ sum: NodeSum, _ members: [Int], _ x: [Double], _ mu: Arithmetic, _ variant: TreeRL.Variant,
+    _ group: AttributionGroup
+  ) -> Arithmetic {
+    let leaves = Arithmetic.number(sum.leaves)
+    let terms = members.filter { group.leaves[$0].reward != nil }.map { t in
+      let weight = group.leaves[t].multiplicity
+      return weight == 1 ? Arithmetic.number(x[t]) : Arithmetic(weight) * .number(x[t])
+    }
+    let centred = Arithmetic.sum(terms) - mu * leaves
+    let isCode = variant == .code
+    return define(
+      symbol, "(sum of x over L = \(DocumentValue.decimal(sum.leaves)) leaves - mu L) / L\(isCode ? "^1.5" : "")",
+      isCode ? centred / .root(leaves) / leaves : centred / leaves)
   }
 }

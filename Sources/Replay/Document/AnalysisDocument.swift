@@ -136,7 +136,7 @@ public struct AnalysisDocument {
       if hasTopK { put(.branching, branching.document) }
     }
     if let attribution, !parts.isDisjoint(with: [.advantages, .comparisons, .shares]) {
-      let found = attribution.attribution(isTextOnly: isTextOnly)
+      let found = try attribution.attribution(isTextOnly: isTextOnly)
       put(.advantages, .object(found.advantages))
       put(.comparisons, .array(found.comparisons))
       put(.shares, .object(found.shares))

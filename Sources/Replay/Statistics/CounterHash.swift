@@ -1,6 +1,8 @@
 /// Pseudo-random 64-bit numbers that depend on names and counters only: the same on every machine and in any order.
-struct CounterHash: Sendable {
-  private var state: UInt64
+struct CounterHash: Sendable, Hashable {
+  private(set) var state: UInt64
+
+  init(state: UInt64) { self.state = state }
 
   init(seed: UInt64) { state = Self.mix(seed &+ 0x9E37_79B9_7F4A_7C15) }
 

@@ -4,14 +4,13 @@
 /// of groups does not matter and memory does not grow with their number. The groups are resampled and not the calls, as
 /// calls of one prompt are alike. A prompt that comes back at another step draws the same weight: it is one prompt.
 struct GroupBootstrap {
-  private let replicates: Int
-  private let source: CounterHash
+  private var replicates: Int { source.replicates }
+  private let source: BootstrapWeights
   /// Cell by cell, the weighted sums and counts of each replicate.
   private var sums: [Double]
   private var counts: [Double]
   private var groups: [GroupsSeen]
   private var weights: [Double]
-  private let thresholds = poissonThresholds()
 
   private struct GroupsSeen {
     var first: UInt64?
@@ -19,10 +18,7 @@ struct GroupBootstrap {
   }
 
   init(cells: Int, replicates: Int, seed: UInt64, run: String) {
-    self.replicates = replicates
-    var source = CounterHash(seed: seed)
-    source.combine(run)
-    self.source = source
+    source = BootstrapWeights(replicates: replicates, seed: seed, run: run)
     sums = [Double](repeating: 0, count: cells * replicates)
     counts = sums
     groups = [GroupsSeen](repeating: GroupsSeen(), count: cells)
@@ -32,10 +28,9 @@ struct GroupBootstrap {
   /// Adds what one group contributes to some cells.
   mutating func add(group: String, _ contributions: [(cell: Int, sum: MeanSum)]) {
     if contributions.isEmpty || replicates == 0 { return }
-    var hash = source
-    hash.combine(group)
-    let key = hash.value(.max)
-    for b in 0..<replicates { weights[b] = poisson(hash.value(UInt64(b))) }
+    let draw = source.draw(of: group)
+    let key = draw.rawValue
+    source.fill(&weights, draw)
     for (cell, sum) in contributions where sum.count > 0 {
       if let first = groups[cell].first { groups[cell].areSeveral = groups[cell].areSeveral || first != key }
       groups[cell].first = groups[cell].first ?? key
@@ -70,17 +65,13 @@ struct GroupBootstrap {
     return counts[i] > 0 ? sums[i] / counts[i] : nil
   }
 
-  private func percentiles(_ values: [Double]) -> (low: Double, high: Double)? {
-    guard values.count >= 2 else { return nil }
-    let sorted = values.sorted()
-    return (quantile(sorted, 0.025), quantile(sorted, 0.975))
-  }
+}
 
-  private func poisson(_ u: UInt64) -> Double {
-    var k = 0
-    while k < thresholds.count, u >= thresholds[k] { k += 1 }
-    return Double(k)
-  }
+/// The ends of the middle 95 % of replicates; `nil` with fewer than two.
+func percentiles(_ values: [Double]) -> (low: Double, high: Double)? {
+  guard values.count >= 2 else { return nil }
+  let sorted = values.sorted()
+  return (quantile(sorted, 0.025), quantile(sorted, 0.975))
 }
 
 /// Quantile of sorted values, linear between neighbours.
@@ -88,18 +79,4 @@ func quantile(_ sorted: [Double], _ q: Double) -> Double {
   let at = q * Double(sorted.count - 1)
   let i = min(Int(at), sorted.count - 2)
   return sorted[i] + (at - Double(i)) * (sorted[i + 1] - sorted[i])
-}
-
-/// P(w <= k) for w ~ Poisson(1), in units of 2^-64.
-private func poissonThresholds() -> [UInt64] {
-  var out: [UInt64] = []
-  var term = 0.36787944117144233
-  var sum = 0.0
-  for k in 0..<18 {
-    sum += term
-    term /= Double(k + 1)
-    let scaled = sum * 0x1p64
-    out.append(scaled >= 0x1p64 ? .max : UInt64(scaled))
-  }
-  return out
 }

@@ -26,6 +26,37 @@ struct SpillingValues {
     memory.removeAll(keepingCapacity: true)
   }
 
+  /// Steps through all values in the order they came.
+  func reader() -> Reader { Reader(values: self) }
+
+  /// Values one by one.
+  struct Reader {
+    fileprivate let values: SpillingValues
+    private var buffer: [Double] = []
+    private var at = 0
+    private var done = 0
+
+    fileprivate init(values: SpillingValues) { self.values = values }
+
+    /// The next value; `nil` at the end.
+    mutating func next() throws -> Double? {
+      if at == buffer.count {
+        at = 0
+        if done < values.stored, let storage = values.storage {
+          buffer = [Double](repeating: 0, count: min(1 << 12, values.stored - done))
+          try buffer.withUnsafeMutableBytes { try storage.fill($0, from: done * 8) }
+        } else if done < values.count {
+          buffer = values.memory
+        } else {
+          return nil
+        }
+        done += buffer.count
+      }
+      at += 1
+      return buffer[at - 1]
+    }
+  }
+
   /// Calls the body with all values, a stretch at a time, in the order they came.
   func forEachChunk(_ body: (UnsafeBufferPointer<Double>) throws -> Void) throws {
     if let storage {
@@ -76,7 +107,7 @@ struct SpillingValues {
       try forEachChunk { values in
         counts.withUnsafeMutableBufferPointer { counts in
           for x in values {
-            let key = orderedKey(transform(x))
+            let key = sortKey(transform(x))
             // The first pass has no prefix yet: a shift by 64 gives 0.
             if key >> (shift + 16) == prefix { counts[Int(key >> shift & 0xFFFF)] += 1 }
           }
@@ -91,12 +122,6 @@ struct SpillingValues {
     }
     return orderedValue(prefix)
   }
-}
-
-/// A key whose order as an integer is that of the doubles.
-private func orderedKey(_ x: Double) -> UInt64 {
-  let bits = x.bitPattern
-  return bits >> 63 == 1 ? ~bits : bits | 1 << 63
 }
 
 private func orderedValue(_ key: UInt64) -> Double {

@@ -20,6 +20,8 @@ public struct GroupSelection: Sendable {
   public var withProbabilities = true
   /// Reads what the log says of branchings (``ReplayTrajectory/branch``, ``ReplayTrajectory/decisions``).
   public var withBranches = false
+  /// Reads logged advantages and the named parts of rewards.
+  public var withOutcomes = false
 
   public init() {}
 }
@@ -134,11 +136,12 @@ struct GroupReader {
     let branches =
       selection.withBranches
       ? "branch, iif(extra LIKE '%\"branch_decisions\"%', extra, NULL)" : "NULL, NULL"
+    let outcomes = selection.withOutcomes ? ", iif(extra LIKE '%\"advantage%', extra, NULL) AS extra" : ""
     let rows = try Row.fetchAll(
       db.cachedStatement(
         sql: """
           SELECT id, parent, branch_index, trajectory_id, rollout_index, reward, multiplicity, step, data_source,
-            policy_version, finish_reason, evidence, entropy_kind, unit, \(branches)
+            policy_version, finish_reason, evidence, entropy_kind, unit, \(branches)\(outcomes)
           FROM trajectory WHERE prompt_group = ?
           ORDER BY rollout_index IS NULL, rollout_index, trajectory_id
           """), arguments: [id])
@@ -157,6 +160,9 @@ struct GroupReader {
         stored.trajectory.decisions = [LoggedDecision](extra: row[15])
       }
       return stored
+    }
+    if selection.withOutcomes {
+      for (i, row) in rows.enumerated() { try addOutcomes(row, &trajectories[i].trajectory) }
     }
     // Forks are inferred from the tokens, and where there are none from the text.
     let texts =
@@ -187,6 +193,40 @@ struct GroupReader {
       }
     }
     return StoredGroup(run: run, groupID: group["group_id"], step: groupStep, trajectories: trajectories)
+  }
+}
+
+extension GroupReader {
+  /// Advantages among the keys that the log has and no column, and the named parts of the reward.
+  private func addOutcomes(_ row: Row, _ trajectory: inout ReplayTrajectory) throws {
+    if let extra: String = row["extra"] { trajectory.loggedAdvantages = LoggedAdvantages(extra: extra) }
+    let parts = try Row.fetchCursor(
+      db.cachedStatement(sql: "SELECT name, score FROM reward WHERE trajectory = ? ORDER BY name"),
+      arguments: [row["id"] as Int64])
+    while let part = try parts.next() {
+      trajectory.namedRewards.append(NamedReward(name: part["name"], score: part["score"]))
+    }
+  }
+}
+
+extension LoggedAdvantages {
+  /// `advantages` or `advantage` of a JSON object; `nil` if it has neither, or they are no numbers.
+  init?(extra: String) {
+    guard extra.contains("\"advantage"), let value = try? JSONValue(parsing: extra),
+      let logged = value["advantages"] ?? value["advantage"]
+    else { return nil }
+    if let number = logged.double {
+      self = .leaf(number)
+    } else if case .array(let items) = logged, !items.isEmpty {
+      // A list that holds anything but numbers and null is something else.
+      var values: [Double] = []
+      for item in items {
+        if item == .null { values.append(.nan) } else if let x = item.double { values.append(x) } else { return nil }
+      }
+      self = .tokens(values)
+    } else {
+      return nil
+    }
   }
 }
 

@@ -20,14 +20,16 @@ struct AttributionPass {
   ///   - strategies: what to apply.
   ///   - withTexts: whether the caller reads texts of segments.
   ///   - withProbabilities: whether it reads logprobs or entropies.
+  ///   - withOutcomes: whether it reads logged advantages.
   init(
     store: Store, selection: GroupSelection, strategies: [any AttributionStrategy], withTexts: Bool = false,
-    withProbabilities: Bool = false
+    withProbabilities: Bool = false, withOutcomes: Bool = false
   ) {
     self.store = store
     self.strategies = strategies
     var selection = selection
     selection.withTexts = withTexts
+    selection.withOutcomes = withOutcomes
     selection.withProbabilities =
       withProbabilities || !AttributionGroup.needs(of: strategies).estimators.isEmpty
     self.selection = selection
@@ -36,15 +38,19 @@ struct AttributionPass {
   /// The selected runs.
   func runs() throws -> [ReplayRun] { try store.runs(selection) }
 
-  /// First phase: what the strategies need to know of a run's batches.
+  /// First phase: what the strategies need to know of a run's batches, all groups of the run among them, whichever are
+  /// selected.
   ///
   /// - Parameter tick: called after each group; it may throw to stop.
   func batches(of run: ReplayRun, tick: () throws -> Void = {}) throws -> AttributionBatches {
     let strategies = strategies
     var out = AttributionBatches(strategies)
     guard out.isNeeded else { return out }
+    var whole = only(run)
+    whole.groups = []
+    whole.step = nil
     try store.forEachGroup(
-      only(run), workers: threads, transform: { try AttributionBatches(strategies, of: RolloutTree($0)) },
+      whole, workers: threads, transform: { try AttributionBatches(strategies, of: RolloutTree($0)) },
       consume: {
         out += $0
         try tick()

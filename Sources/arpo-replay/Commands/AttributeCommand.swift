@@ -12,6 +12,7 @@ struct AttributeCommand: ParsableCommand {
         arpo-replay attribute runs.db --strategy arpo-hard,grpo --summary
         arpo-replay attribute runs.db --strategy gigpo --per-token --format ndjson
         arpo-replay attribute runs.db --strategy dapo --param dapo.cap=20480
+        arpo-replay attribute runs.db --strategy treerl --explain
         arpo-replay attribute --list-strategies              # names, formulas
 
       Results stay in the database under a name: the strategy's, or --name (several strategies: NAME/STRATEGY). The \
@@ -30,6 +31,7 @@ struct AttributeCommand: ParsableCommand {
 
   @OptionGroup var strategy: StrategyOptions
   @OptionGroup var selected: SelectionOptions
+  @OptionGroup var explain: ExplainOptions
 
   @Option(help: "Name of the results (default: the strategy's).")
   var name: String?
@@ -66,6 +68,12 @@ struct AttributeCommand: ParsableCommand {
     if listStrategies { return try StrategyList.write(format) }
     try Talk.guarded {
       let strategies = try strategy.chosen(otherwise: [])
+      if explain.isAsked {
+        let store = try Store.open(database ?? "", for: .reading)
+        let pass = AttributionPass(store: store, selection: selected.selection, strategies: strategies)
+        try ExplanationRun(pass: pass, options: explain).write(format)
+        return .ok
+      }
       let run = try AttributeRun(
         path: database ?? "", entries: strategies.map { AttributionWriter.Entry(entryName($0, strategies), $0) },
         selection: selected.selection, replace: replace, threads: threads)

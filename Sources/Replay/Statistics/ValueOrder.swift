@@ -43,7 +43,7 @@ func ascending(_ values: [Double]) -> [PlacedValue] {
 }
 
 /// A key whose order as an integer is that of the doubles.
-private func sortKey(_ x: Double) -> UInt64 {
+func sortKey(_ x: Double) -> UInt64 {
   let bits = x.bitPattern
   return bits >> 63 == 1 ? ~bits : bits | 1 << 63
 }

@@ -1,0 +1,38 @@
+import GRDB
+import Replay
+
+/// What identifies a prompt group in a database.
+public struct StoredGroupKey: Sendable, Equatable {
+  /// Name of the run.
+  public var run: String
+  /// The group's id.
+  public var group: String
+  /// Training step.
+  public var step: Int?
+  /// Trajectories of the group.
+  public var trajectories: Int
+}
+
+extension Store {
+  /// The groups of a selection that have trajectories, in canonical order.
+  ///
+  /// - Parameter limit: how many at the most.
+  public func groupKeys(_ selection: GroupSelection, limit: Int) throws -> [StoredGroupKey] {
+    try reading { db in
+      let reader = GroupReader(db: db, selection: selection)
+      var out: [StoredGroupKey] = []
+      for run in try reader.runs() {
+        let counted = "group_id, step, (SELECT count(*) FROM trajectory t WHERE t.prompt_group = prompt_group.id) AS n"
+        let (sql, arguments) = reader.groupsQuery(counted, run)
+        let rows = try Row.fetchCursor(db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: arguments)
+        while out.count < limit, let row = try rows.next() {
+          let n: Int = row["n"]
+          if n > 0 {
+            out.append(StoredGroupKey(run: run.run.id, group: row["group_id"], step: row["step"], trajectories: n))
+          }
+        }
+      }
+      return out
+    }
+  }
+}
