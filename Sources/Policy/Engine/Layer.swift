@@ -74,8 +74,24 @@ struct Layer {
     return y
   }
 
+  /// Where the keys and values of some rows go in a cache: rows of a pass, first row in the cache.
+  struct CachePlace {
+    var query: Int
+    var count: Int
+    var row: Int
+  }
+
   /// The layer's output [rows, hidden], and what the way back needs.
   func forward(_ input: FloatBuffer) -> (output: FloatBuffer, activations: LayerActivations) {
+    forward(
+      input, keys: kernels.workspace.buffer(rows * keyWidth), values: kernels.workspace.buffer(rows * keyWidth),
+      places: [CachePlace(query: 0, count: rows, row: 0)])
+  }
+
+  /// The same with keys and values that hold more than these rows' [key-value heads, the plan's capacity, width].
+  func forward(
+    _ input: FloatBuffer, keys k: FloatBuffer, values v: FloatBuffer, places: [CachePlace]
+  ) -> (output: FloatBuffer, activations: LayerActivations) {
     let space = kernels.workspace
     let inputRMS = space.buffer(rows)
     var reduced: [FloatBuffer?] = []
@@ -85,11 +101,15 @@ struct Layer {
       reduced += kernels.project(x.pointer, rows: rows, qkvTargets(qkv))
     }
     let q = space.buffer(rows * queryWidth)
-    let k = space.buffer(rows * keyWidth)
-    let v = space.buffer(rows * keyWidth)
-    policy_rope(
-      pool, heads, Int64(rows), qkv.pointer, rotary.cosines, rotary.sines, positions, weights.qNorm?.pointer,
-      weights.kNorm?.pointer, config.rmsNormEpsilon, q.pointer, k.pointer, v.pointer, Int64(rows), 0)
+    positions.withUnsafeBufferPointer { positions in
+      for place in places {
+        guard let positions = positions.baseAddress else { continue }
+        policy_rope(
+          pool, heads, Int64(place.count), qkv.pointer + place.query * width, rotary.cosines, rotary.sines,
+          positions + place.query, weights.qNorm?.pointer, weights.kNorm?.pointer, config.rmsNormEpsilon,
+          q.pointer + place.query * queryWidth, k.pointer, v.pointer, Int64(plan.capacity), Int64(place.row))
+      }
+    }
     let attended = space.buffer(rows * queryWidth)
     let logSumExp = space.buffer(rows * config.headCount)
     plan.with(heads, q: q.pointer, k: k.pointer, v: v.pointer) { attention in
