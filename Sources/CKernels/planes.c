@@ -1,5 +1,8 @@
 #include "planes.h"
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(__linux__) && defined(__x86_64__)
 #define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -45,27 +48,43 @@ void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *word
   }
 }
 
-void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram[256]) {
-  // Four tables, so that equal neighbours do not wait for each other.
-  uint32_t t[4][256];
-  memset(t, 0, sizeof t);
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    t[0][plane[i]]++;
-    t[1][plane[i + 1]]++;
-    t[2][plane[i + 2]]++;
-    t[3][plane[i + 3]]++;
+CLONES void arpo_plane_range(const uint8_t *plane, size_t count, uint8_t *smallest, uint8_t *largest) {
+  uint8_t low = 255, high = 0;
+  for (size_t i = 0; i < count; i++) {
+    low = plane[i] < low ? plane[i] : low;
+    high = plane[i] > high ? plane[i] : high;
   }
-  for (; i < count; i++) t[0][plane[i]]++;
-  for (int b = 0; b < 256; b++) histogram[b] = t[0][b] + t[1][b] + t[2][b] + t[3][b];
+  *smallest = low;
+  *largest = high;
+}
+
+CLONES size_t arpo_plane_count_from(const uint8_t *plane, size_t count, int value) {
+  size_t n = 0;
+  for (size_t i = 0; i < count;) {
+    // Counts of a stretch fit into bytes, which sum up faster.
+    uint8_t sum = 0;
+    size_t end = i + 255 < count ? i + 255 : count;
+    for (; i < end; i++) sum += plane[i] >= value;
+    n += sum;
+  }
+  return n;
+}
+
+CLONES static void pack2(const uint8_t *restrict plane, size_t quarters, uint32_t base, uint8_t *restrict out) {
+  for (size_t i = 0; i < quarters; i++) {
+    uint32_t w;
+    memcpy(&w, plane + 4 * i, 4);
+    w -= base * 0x01010101;
+    out[i] = (uint8_t)(w | w >> 6 | w >> 12 | w >> 18);
+  }
 }
 
 void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out) {
-  for (size_t i = 0; i < count; i += 4) {
-    uint8_t byte = 0;
-    for (size_t j = i; j < i + 4 && j < count; j++) byte |= (uint8_t)((uint8_t)(plane[j] - base) << (2 * (j - i)));
-    out[i / 4] = byte;
-  }
+  pack2(plane, count / 4, base, out);
+  uint8_t byte = 0;
+  for (size_t j = count & ~(size_t)3; j < count; j++)
+    byte |= (uint8_t)((uint8_t)(plane[j] - base) << (2 * (j & 3)));
+  if (count & 3) out[count / 4] = byte;
 }
 
 void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8_t *plane) {
@@ -80,24 +99,65 @@ void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8
   for (size_t j = i; j < count; j++) plane[j] = (uint8_t)(base + (packed[i / 4] >> (2 * (j - i)) & 3));
 }
 
+CLONES static void pack4(const uint8_t *restrict plane, size_t halves, uint8_t base, uint8_t *restrict out) {
+  for (size_t i = 0; i < halves; i++) {
+    uint8_t a = (uint8_t)(plane[2 * i] - base), b = (uint8_t)(plane[2 * i + 1] - base);
+    out[i] = (uint8_t)((a < 15 ? a : 15) | (b < 15 ? b : 15) << 4);
+  }
+}
+
 size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out, uint8_t *escapes) {
+  pack4(plane, count / 2, base, out);
+  if (count & 1) {
+    uint8_t a = (uint8_t)(plane[count - 1] - base);
+    out[count / 2] = a < 15 ? a : 15;
+  }
+  // Every value is written, and kept if it is an escape.
   size_t n = 0;
-  for (size_t i = 0; i < count; i += 2) {
-    uint8_t a = (uint8_t)(plane[i] - base), b = i + 1 < count ? (uint8_t)(plane[i + 1] - base) : 0;
+  for (size_t i = 0; i < count; i++) {
     escapes[n] = plane[i];
-    n += a >= 15;
-    // Behind the last value stands a 0, which needs no escape.
-    escapes[n] = i + 1 < count ? plane[i + 1] : 0;
-    n += b >= 15;
-    out[i / 2] = (uint8_t)((a < 15 ? a : 15) | (b < 15 ? b : 15) << 4);
+    n += (uint8_t)(plane[i] - base) >= 15;
   }
   return n;
 }
 
+CLONES static void unpack4(const uint8_t *restrict packed, size_t halves, uint8_t *restrict plane) {
+  for (size_t i = 0; i < halves; i++) {
+    plane[2 * i] = packed[i] & 15;
+    plane[2 * i + 1] = packed[i] >> 4;
+  }
+}
+
+#if defined(__x86_64__)
+// 64 values at a time: the escapes of a stretch are spread to their places by one instruction.
+__attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt,bmi2"))) static size_t fill_escapes_avx512(
+    uint8_t *plane, size_t count, uint8_t base, const uint8_t *escapes, size_t available) {
+  const __m512i mark = _mm512_set1_epi8(15), add = _mm512_set1_epi8((char)base);
+  size_t n = 0;
+  for (size_t i = 0; i < count; i += 64) {
+    __mmask64 in = count - i < 64 ? ((uint64_t)1 << (count - i)) - 1 : ~(uint64_t)0;
+    __m512i v = _mm512_maskz_loadu_epi8(in, plane + i);
+    __mmask64 found = _mm512_mask_cmpeq_epi8_mask(in, v, mark);
+    size_t k = (size_t)_mm_popcnt_u64(found);
+    if (n + k > available) return SIZE_MAX;
+    __m512i source = _mm512_maskz_loadu_epi8(_bzhi_u64(~(uint64_t)0, (unsigned)k), escapes + n);
+    v = _mm512_mask_expand_epi8(_mm512_add_epi8(v, add), found, source);
+    _mm512_mask_storeu_epi8(plane + i, in, v);
+    n += k;
+  }
+  return n;
+}
+#endif
+
 size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
                           uint8_t *plane) {
   size_t n = 0;
-  for (size_t i = 0; i < count; i++) plane[i] = i & 1 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
+  unpack4(packed, count / 2, plane);
+  if (count & 1) plane[count - 1] = packed[count / 2] & 15;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2"))
+    return fill_escapes_avx512(plane, count, base, escapes, available);
+#endif
   for (size_t i = 0; i < count; i++) {
     if (__builtin_expect(plane[i] == 15, 0)) {
       if (n == available) return SIZE_MAX;
@@ -170,6 +230,24 @@ CLONES void arpo_steps_decode(const float *best, const uint16_t *steps, const in
     lp += k;
     steps += k;
   }
+}
+
+CLONES int arpo_sampled_places(const int32_t *restrict ids, const int32_t *restrict counts, size_t rows,
+                               const int32_t *restrict sampled, uint8_t *restrict places) {
+  int plain = 1;
+  for (size_t r = 0; r < rows; r++) {
+    const int32_t k = counts[r], token = sampled[r];
+    int32_t hits = 0, place = 0;
+    for (int32_t i = 0; i < k; i++) {
+      int32_t hit = ids[i] == token;
+      hits += hit;
+      place += hit * i;
+    }
+    plain &= hits <= 1 && place < 255;
+    places[r] = (uint8_t)(hits == 1 ? place : 255);
+    ids += k;
+  }
+  return plain;
 }
 
 static inline uint64_t mix(uint64_t a, uint64_t b) {

@@ -72,9 +72,18 @@ public protocol LogFormat: Sendable {
   /// - Parameters:
   ///   - bytes: one JSON value, valid UTF-8, followed by a zero byte and readable for `JSONCursor.padding` bytes more.
   func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError) -> [RolloutRecord]
+
+  /// The same, with what the worker keeps from one record to the next; only for formats that gain by it.
+  func records(
+    in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition, with desk: ReadingDesk
+  ) throws(RecordError) -> [RolloutRecord]
 }
 
 extension LogFormat {
+  public func records(
+    in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition, with desk: ReadingDesk
+  ) throws(RecordError) -> [RolloutRecord] { try records(in: bytes, at: position) }
+
   public static func isNamedAfterFolder(_ file: LogFile, isLineBased: Bool) -> Bool { false }
 }
 

@@ -28,6 +28,9 @@ public final class Store: Sendable {
   /// `ARPO` in ASCII, in the file's header.
   static let applicationID = 0x4152_504F
 
+  /// Pages of write-ahead log after which a writer copies them back.
+  static let autocheckpoint = 2000
+
   public let path: String
   let queue: DatabaseQueue
 
@@ -54,7 +57,7 @@ public final class Store: Sendable {
         if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
         try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
-        try db.execute(sql: "PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8000")
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA cache_size = -8000")
       }
       try db.execute(sql: "PRAGMA temp_store = MEMORY")
     }

@@ -57,6 +57,15 @@ public struct RewardPart: Sendable, Equatable {
   }
 }
 
+/// The tokens of its parent's path that a record says again.
+public enum RepeatedPrefix: Sendable {
+  case none
+  /// As read; the store compares them with the parent's.
+  case columns(TokenColumns)
+  /// Byte for byte what the record at this offset of the same log says from its first token on.
+  case sameAsRecord(byteOffset: Int)
+}
+
 /// One trajectory, or the part of it that a record stores.
 public struct TrajectoryRecord: Sendable {
   public var runID: String?
@@ -74,8 +83,10 @@ public struct TrajectoryRecord: Sendable {
   public var promptText: String?
   public var promptTokenIDs: [Int32]?
   public var groundTruth: String?
-  /// `nil` for text-only trajectories.
+  /// The tokens from `branchIndex` on; `nil` for text-only trajectories.
   public var columns: TokenColumns?
+  /// What the record repeats of its parent's tokens, `firstIndex ..< branchIndex`.
+  public var repeated = RepeatedPrefix.none
   /// How the logged entropies were made, such as `exact` or `topk`.
   public var entropyKind: String?
   /// Cover the stored tokens; indices are absolute response indices.

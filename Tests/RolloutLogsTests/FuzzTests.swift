@@ -109,8 +109,15 @@ import Testing
     case .trajectory(let t):
       #expect(t.multiplicity >= 1 && t.branchIndex >= 0 && t.firstIndex <= t.branchIndex, "\(text)")
       if let columns = t.columns {
-        FormatDetectionTests.expectConsistent(columns, t.segments.map { $0.shifted(by: -t.firstIndex) }, text)
-        #expect(t.branchIndex - t.firstIndex <= columns.count, "\(text)")
+        let repeated = t.branchIndex - t.firstIndex
+        LogFormatChecks.expectCover(t.segments.map { $0.shifted(by: -t.firstIndex) }, 0, repeated + columns.count)
+        FormatDetectionTests.expectConsistent(columns, nil, text)
+        if case .columns(let prefix) = t.repeated {
+          #expect(prefix.count == repeated, "\(text)")
+          FormatDetectionTests.expectConsistent(prefix, nil, text)
+        } else {
+          #expect(repeated == 0, "\(text)")
+        }
       } else {
         #expect(
           t.segments.enumerated().allSatisfy { $1.start == t.firstIndex + $0 && $1.end == $1.start + 1 }, "\(text)")

@@ -143,12 +143,13 @@ import Testing
     #expect(wide[0] == nil && wide[1] == -0.12345678901 && wide.precision == .float64)
   }
 
-  @Test func theLargestValueIsSeen() throws {
-    #expect(try Self.reals("[-3,-0.5,null]").scan.largest == -0.5)
-    #expect(try Self.reals("[-3,0.1234567890123,null]").scan.largest > 0)
-    #expect(try Self.reals("[null]").scan.largest == -.infinity)
-    #expect(try Self.reals("[-1,1e-60]").scan.largest > 0)
-    #expect(try Self.reals("[-1,-1e-60,0]").scan.largest == 0)
+  @Test func valuesAboveZeroAreSeen() throws {
+    for text in ["[-3,-0.5,null]", "[null]", "[-1,-1e-60,0]", "[-0.0,0,0.0]"] {
+      #expect(try !Self.reals(text).scan.hasPositive, "\(text)")
+    }
+    for text in ["[-3,0.1234567890123,null]", "[-1,1e-60]", "[-1,0.5,-1]", "[1]"] {
+      #expect(try Self.reals(text).scan.hasPositive, "\(text)")
+    }
   }
 
   @Test(arguments: [

@@ -7,8 +7,10 @@
 void arpo_planes_split(const void *words, size_t count, int width, uint8_t *planes);
 void arpo_planes_join(const uint8_t *planes, size_t count, int width, void *words);
 
-// How often each byte occurs.
-void arpo_plane_histogram(const uint8_t *plane, size_t count, uint32_t histogram[256]);
+// The smallest and the largest value; 255 and 0 of none.
+void arpo_plane_range(const uint8_t *plane, size_t count, uint8_t *smallest, uint8_t *largest);
+// How many are `value` or above.
+size_t arpo_plane_count_from(const uint8_t *plane, size_t count, int value);
 // Four values in base ..< base + 4 in a byte, the first in the low bits.
 void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out);
 void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8_t *plane);
@@ -30,6 +32,11 @@ size_t arpo_steps_encode(const float *lp, const int32_t *counts, size_t rows, fl
                          uint8_t *bad);
 void arpo_steps_decode(const float *best, const uint16_t *steps, const int32_t *counts, size_t rows, float step,
                        float *lp);
+
+// The place of the sampled token among the candidates of its row; 255 if it is not one of them. Returns 0 if a row lists
+// its token twice, or behind place 254: then the places do not tell enough.
+int arpo_sampled_places(const int32_t *ids, const int32_t *counts, size_t rows, const int32_t *sampled,
+                        uint8_t *places);
 
 // A 64-bit hash of bytes, for telling equal content; not for adversaries.
 uint64_t arpo_hash(const void *bytes, size_t count, uint64_t seed);

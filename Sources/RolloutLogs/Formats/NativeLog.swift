@@ -27,7 +27,13 @@ public struct NativeLog: LogFormat {
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]
   {
-    if try kind(of: bytes) == "trajectory" { return [.trajectory(try NativeTrajectoryReader.read(bytes))] }
+    try records(in: bytes, at: position, with: ReadingDesk(recent: nil))
+  }
+
+  public func records(
+    in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition, with desk: ReadingDesk
+  ) throws(RecordError) -> [RolloutRecord] {
+    if try kind(of: bytes) == "trajectory" { return [.trajectory(try NativeTrajectoryReader.read(bytes, with: desk))] }
     let record = try JSONValue.parse(bytes)
     let fields = NativeFields(record)
     try fields.checkSchema()

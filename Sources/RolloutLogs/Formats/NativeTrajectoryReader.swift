@@ -1,6 +1,11 @@
+import CKernels
+import Foundation
 import Rollouts
 
 /// Reads a native `trajectory` record in one pass: arrays go straight into columns.
+///
+/// A record that repeats its parent's prefix is cut in two while it is read: what it owns, and the repetition. The latter is
+/// not read at all if the parent's record is at hand and says the same bytes.
 struct NativeTrajectoryReader {
   private var cursor: JSONCursor
   private var record = TrajectoryRecord(groupID: "", trajectoryID: "")
@@ -9,23 +14,114 @@ struct NativeTrajectoryReader {
   private var branchTokenIndex: Int?
   private var branchSegment: Int?
   private var isFull = false
-  private var tokenIDs: [Int32]?
-  private var lossMask: [UInt8]?
-  private var logprobs: RealColumn?
-  private var topLogprobs: TopLogprobs?
-  private var entropies: RealColumn?
   private var segments: [JSONValue]?
   private var hasReward = false
   private var extra: [String] = []
 
-  static func read(_ bytes: UnsafeBufferPointer<UInt8>) throws(RecordError) -> TrajectoryRecord {
-    var reader = NativeTrajectoryReader(cursor: JSONCursor(bytes))
-    try reader.readMembers()
-    try reader.resolve()
-    return reader.record
+  /// What the record owns, and what it repeats.
+  private var own: Part
+  private var prefix = Part(TokenColumns())
+  /// The parent's record, while the repetition equals it byte for byte.
+  private let parent: RecentRecords.Found?
+  /// Tokens at the front that are the repetition, as far as the members read so far tell.
+  private var repeated = 0
+  private var isRepeatedSettled: Bool
+  /// Nulls in the array of reals read last.
+  private var missing = 0
+
+  /// Columns while they are read; those that the record lacks are `nil`.
+  private struct Part {
+    var hasIDs = false
+    var hasMask = false
+    var columns: TokenColumns
+    var logprobs: RealColumn?
+    var entropies: RealColumn?
+    var top: TopLogprobs?
+    /// Storage for reals that are read next.
+    var spareLogprobs = RealColumn()
+    var spareTop = TopLogprobs()
+
+    init(_ columns: TokenColumns) {
+      self.columns = columns
+      spareLogprobs = columns.logprobs ?? RealColumn()
+      spareTop = columns.topLogprobs ?? TopLogprobs()
+      self.columns.logprobs = nil
+      self.columns.topLogprobs = nil
+      self.columns.entropies = nil
+    }
   }
 
-  private init(cursor: JSONCursor) { self.cursor = cursor }
+  static func read(_ bytes: UnsafeBufferPointer<UInt8>, with desk: ReadingDesk? = nil) throws(RecordError)
+    -> TrajectoryRecord
+  {
+    if let desk, let recent = desk.recent, let id = parentID(of: bytes) {
+      let record = recent.with(trajectory: id) { parent -> TrajectoryRecord? in
+        var reader = NativeTrajectoryReader(bytes, desk, parent: parent, repeated: nil)
+        // Whatever is wrong is said below, where every element is read.
+        do throws(RecordError) { return try reader.finished() ? reader.record : nil } catch { return nil }
+      }
+      if let record { return record }
+    }
+    var reader = NativeTrajectoryReader(bytes, desk, parent: nil, repeated: nil)
+    if try reader.finished() { return reader.record }
+    // The members that tell what is repeated came behind the arrays.
+    var again = NativeTrajectoryReader(bytes, desk, parent: nil, repeated: reader.repetition)
+    _ = try again.finished()
+    return again.record
+  }
+
+  private init(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ desk: ReadingDesk?, parent: RecentRecords.Found?, repeated: Int?
+  ) {
+    cursor = JSONCursor(bytes)
+    own = Part(desk?.blank() ?? TokenColumns())
+    self.parent = parent
+    self.repeated = repeated ?? 0
+    isRepeatedSettled = repeated != nil
+  }
+
+  /// The parent's id if it stands before the arrays, so that one look at the beginning finds it.
+  private static func parentID(of bytes: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
+    var cursor = JSONCursor(bytes)
+    do throws(RecordError) {
+      var first = true
+      try cursor.expect(UInt8(ascii: "{"))
+      while let key = try cursor.nextKey(first: &first) {
+        if cursor.bytes(key, equal: "parent_id") {
+          guard cursor.peek() == UInt8(ascii: "\"") else { return nil }
+          let id = try cursor.stringBytes()
+          return id.hasEscapes ? nil : UnsafeBufferPointer(rebasing: bytes[id.start..<id.end])
+        }
+        if cursor.peek() == UInt8(ascii: "[") { return nil }
+        _ = try cursor.skipValue()
+      }
+    } catch { return nil }
+    return nil
+  }
+
+  /// Reads the record; false if it repeats another number of tokens than was assumed, or other bytes than the parent's.
+  private mutating func finished() throws(RecordError) -> Bool {
+    try readMembers()
+    guard repetition == repeated else { return false }
+    return try resolve()
+  }
+
+  /// Opens an array of the tokens; all are cut at the same place, which the members before the first of them tell.
+  private mutating func open(_ what: StaticString) throws(RecordError) -> Bool {
+    if !isRepeatedSettled {
+      repeated = repetition
+      isRepeatedSettled = true
+    }
+    return try cursor.openArray(what)
+  }
+
+  /// Tokens at the front that are the repetition, by the members read so far.
+  private var repetition: Int {
+    guard isFull, record.parentID != nil, let branch = branchTokenIndex, branch > 0, branch <= Int(Int32.max) else {
+      return 0
+    }
+    return branch
+  }
 
   // MARK: Members
 
@@ -65,7 +161,11 @@ struct NativeTrajectoryReader {
     case 8:
       if cursor.bytes(key, equal: "group_id") { return groupID = try cursor.string() }
       if cursor.bytes(key, equal: "logprobs") {
-        return logprobs = try readLogprobs("logprobs", expecting: tokenIDs?.count ?? 0)
+        var spare = own.spareLogprobs
+        own.spareLogprobs = RealColumn()
+        let before = try readReals(.logprobs, "logprobs", &spare, isLogprob: true)
+        own.logprobs = spare
+        return prefix.logprobs = before
       }
       if cursor.bytes(key, equal: "segments") {
         guard let array = try cursor.value().array else { throw cursor.fail("segments is not an array", .wrongType) }
@@ -74,18 +174,13 @@ struct NativeTrajectoryReader {
     case 9:
       if cursor.bytes(key, equal: "parent_id") { return record.parentID = try cursor.string() }
       if cursor.bytes(key, equal: "token_ids") {
-        var ids: [Int32] = []
-        try cursor.integers(into: &ids, "token_ids")
-        return tokenIDs = ids
+        return try readTokenIDs()
       }
-      if cursor.bytes(key, equal: "loss_mask") {
-        var mask: [UInt8] = []
-        try cursor.mask(into: &mask, "loss_mask")
-        return lossMask = mask
-      }
+      if cursor.bytes(key, equal: "loss_mask") { return try readMask() }
       if cursor.bytes(key, equal: "entropies") {
-        var scan = JSONCursor.RealScan()
-        return entropies = try cursor.reals("entropies", expecting: tokenIDs?.count ?? 0, scan: &scan)
+        var column = RealColumn()
+        prefix.entropies = try readReals(.entropies, "entropies", &column, isLogprob: false)
+        return own.entropies = column
       }
     case 11:
       if cursor.bytes(key, equal: "prompt_text") { return record.promptText = try cursor.string() }
@@ -131,52 +226,176 @@ struct NativeTrajectoryReader {
     }
   }
 
-  private mutating func readLogprobs(_ what: StaticString, expecting expected: Int) throws(RecordError) -> RealColumn {
-    var scan = JSONCursor.RealScan()
-    let start = cursor.at
-    let column = try cursor.reals(what, expecting: expected, scan: &scan)
-    if scan.largest > 0 {
-      let index = (0..<column.count).first { (column[$0] ?? -1) > 0 } ?? 0
-      throw RecordError(
-        .positiveLogprob, "\(what)[\(index)] is \(column[index] ?? 0); a log-probability is at most 0", at: start)
+  // MARK: Arrays
+
+  /// Thrown where the repetition does not equal the parent's bytes, or the parent has none: the record is read again.
+  private static let differs = RecordError(.invalidJSON, "not the parent's bytes")
+
+  /// Passes over the first `count` elements of an array that has just been opened, which must stand in the parent's array
+  /// too.
+  ///
+  /// Returns whether more elements follow.
+  private mutating func passParents(_ column: NativeOutline.Column, _ count: Int) throws(RecordError) -> Bool {
+    guard let parent, let theirs = parent.outline[column], let base = parent.bytes.baseAddress else {
+      throw Self.differs
     }
-    return column
+    var commas = count
+    let n = arpo_common_elements(
+      cursor.base + cursor.at, cursor.end - cursor.at, base + theirs.lowerBound, theirs.count, &commas)
+    if commas == count {
+      cursor.move(to: cursor.at + n)
+      return true
+    }
+    // The last element of this array: the parent's goes on, or ends here too.
+    guard commas == count - 1 else { throw Self.differs }
+    let isWhole = n == theirs.count
+    guard
+      isWhole || (cursor.base[cursor.at + n] == UInt8(ascii: "]") && base[theirs.lowerBound + n] == UInt8(ascii: ","))
+    else { throw Self.differs }
+    cursor.move(to: cursor.at + n + (isWhole ? 0 : 1))
+    return false
+  }
+
+  private mutating func readTokenIDs() throws(RecordError) {
+    own.hasIDs = true
+    own.columns.tokenIDs.removeAll(keepingCapacity: true)
+    prefix.columns.tokenIDs = []
+    var goesOn = try open("token_ids")
+    if goesOn, repeated > 0 {
+      if parent != nil {
+        goesOn = try passParents(.tokenIDs, repeated)
+      } else {
+        goesOn = try cursor.readIntegers(into: &prefix.columns.tokenIDs, "token_ids", upTo: repeated)
+      }
+    }
+    if goesOn { _ = try cursor.readIntegers(into: &own.columns.tokenIDs, "token_ids") }
+  }
+
+  private mutating func readMask() throws(RecordError) {
+    own.hasMask = true
+    own.columns.lossMask.removeAll(keepingCapacity: true)
+    prefix.columns.lossMask = []
+    var goesOn = try open("loss_mask")
+    if goesOn, repeated > 0 {
+      if parent != nil {
+        goesOn = try passParents(.lossMask, repeated)
+      } else {
+        goesOn = try cursor.readMask(into: &prefix.columns.lossMask, "loss_mask", upTo: repeated)
+      }
+    }
+    if goesOn { _ = try cursor.readMask(into: &own.columns.lossMask, "loss_mask") }
+  }
+
+  /// Reads an array of reals: the elements of the repetition are returned, those behind replace `column`.
+  /// - Parameter count: elements of the repetition, if not one a token.
+  private mutating func readReals(
+    _ place: NativeOutline.Column, _ what: StaticString, _ column: inout RealColumn, count: Int? = nil, isLogprob: Bool
+  ) throws(RecordError) -> RealColumn {
+    let start = cursor.at
+    var scan = JSONCursor.RealScan()
+    var before = RealColumn()
+    var goesOn = try open(what)
+    let count = count ?? repeated
+    if goesOn, count > 0 {
+      if parent != nil {
+        goesOn = try passParents(place, count)
+      } else {
+        goesOn = try cursor.readReals(into: &before, what, upTo: count, scan: &scan)
+      }
+    }
+    if goesOn {
+      _ = try cursor.readReals(into: &column, what, scan: &scan)
+    } else {
+      column.floats.removeAll(keepingCapacity: true)
+      column.precision = .float32
+      column.doubles = []
+    }
+    missing = scan.missing
+    if isLogprob, scan.hasPositive {
+      let all = before.widened() + column.widened()
+      let index = all.firstIndex { $0 > 0 } ?? 0
+      throw RecordError(
+        .positiveLogprob, "\(what)[\(index)] is \(all[index]); a log-probability is at most 0", at: start)
+    }
+    return before
   }
 
   private mutating func readTopLogprobs() throws(RecordError) {
-    var top = TopLogprobs()
+    var top = own.spareTop
+    var before = TopLogprobs()
+    own.spareTop = TopLogprobs()
     guard cursor.take(UInt8(ascii: "{")) else { throw cursor.fail("top_logprobs is not an object", .wrongType) }
     var first = true
     var seen = 0
-    var expected = 0
+    var nulls = 0
+    // Candidates of the repetition.
+    var shared = 0
     while let key = try cursor.nextKey(first: &first) {
       if cursor.bytes(key, equal: "counts") {
-        try cursor.integers(into: &top.counts, "top_logprobs.counts", expecting: tokenIDs?.count ?? 0)
-        expected = top.counts.reduce(0) { $0 + Int($1) }
+        try readCounts(into: &top.counts, &before.counts)
+        shared = before.counts.reduce(0) { $0 + Int($1) }
         seen |= 1
       } else if cursor.bytes(key, equal: "token_ids") {
-        try cursor.integers(into: &top.tokenIDs, "top_logprobs.token_ids", expecting: expected)
+        guard seen & 1 != 0 || repeated == 0 else { throw outOfOrder }
+        top.tokenIDs.removeAll(keepingCapacity: true)
+        before.tokenIDs = []
+        var goesOn = try open("top_logprobs.token_ids")
+        if goesOn, shared > 0 {
+          if parent != nil {
+            goesOn = try passParents(.topTokenIDs, shared)
+          } else {
+            goesOn = try cursor.readIntegers(into: &before.tokenIDs, "top_logprobs.token_ids", upTo: shared)
+          }
+        }
+        if goesOn { _ = try cursor.readIntegers(into: &top.tokenIDs, "top_logprobs.token_ids") }
         seen |= 2
       } else if cursor.bytes(key, equal: "logprobs") {
-        top.logprobs = try readLogprobs("top_logprobs.logprobs", expecting: expected)
-
+        guard seen & 1 != 0 || repeated == 0 else { throw outOfOrder }
+        before.logprobs = try readReals(
+          .topLogprobs, "top_logprobs.logprobs", &top.logprobs, count: shared, isLogprob: true)
+        nulls = missing
         seen |= 4
       } else {
         _ = try cursor.skipValue()
       }
     }
     guard seen == 7 else { throw cursor.fail("top_logprobs lacks counts, token_ids or logprobs", .missingField) }
-    var total = 0
-    for count in top.counts { total += Int(count) }
-    guard total == top.tokenIDs.count, total == top.logprobs.count else {
+    // A repetition that equals the parent's bytes is as long as it says.
+    let isRead = parent == nil
+    let total = top.counts.reduce(isRead ? shared : 0) { $0 + Int($1) }
+    let ids = before.tokenIDs.count + top.tokenIDs.count
+    let logprobs = before.logprobs.count + top.logprobs.count
+    guard total == ids, total == logprobs else {
       throw cursor.fail(
-        "top_logprobs: counts add up to \(total), token_ids has \(top.tokenIDs.count), logprobs \(top.logprobs.count)",
-        .lengthMismatch)
+        "top_logprobs: counts add up to \(total), token_ids has \(ids), logprobs \(logprobs)", .lengthMismatch)
     }
-    if top.logprobs.floats.contains(where: \.isNaN) || top.logprobs.doubles.contains(where: \.isNaN) {
-      throw cursor.fail("top_logprobs.logprobs has a null", .wrongType)
+    if nulls > 0 { throw cursor.fail("top_logprobs.logprobs has a null", .wrongType) }
+    own.top = top
+    prefix.top = before
+  }
+
+  /// The counts are read even where they equal the parent's: they tell how many candidates the repetition has.
+  private mutating func readCounts(into counts: inout [Int32], _ before: inout [Int32]) throws(RecordError) {
+    counts.removeAll(keepingCapacity: true)
+    before = []
+    var goesOn = try open("top_logprobs.counts")
+    if goesOn, repeated > 0 {
+      let start = cursor.at
+      goesOn = try cursor.readIntegers(into: &before, "top_logprobs.counts", upTo: repeated)
+      if parent != nil {
+        let end = cursor.at
+        cursor.move(to: start)
+        guard try passParents(.topCounts, repeated) == goesOn, cursor.at <= end else { throw Self.differs }
+        cursor.move(to: end)
+      }
     }
-    topLogprobs = top
+    if goesOn { _ = try cursor.readIntegers(into: &counts, "top_logprobs.counts") }
+  }
+
+  /// Candidates before their counts, in a record that repeats a prefix: nothing tells where to cut them.
+  private var outOfOrder: RecordError {
+    cursor.fail(
+      "top_logprobs.counts must stand before the candidates in a record with \"prefix\": \"full\"", .missingField)
   }
 
   private mutating func readRewards() throws(RecordError) {
@@ -194,7 +413,9 @@ struct NativeTrajectoryReader {
   // MARK: Rules
 
   /// Checks the record against the rules that it can be held to alone; those about its parent are the store's.
-  private mutating func resolve() throws(RecordError) {
+  ///
+  /// Returns false where the parent's bytes do not tell what the record repeats.
+  private mutating func resolve() throws(RecordError) -> Bool {
     guard let groupID else { throw RecordError(.missingField, "no \"group_id\"") }
     guard let trajectoryID else { throw RecordError(.missingField, "no \"trajectory_id\"") }
     record.groupID = groupID
@@ -208,12 +429,14 @@ struct NativeTrajectoryReader {
         part.score.flatMap { score in sum.map { $0 + score * part.weight } }
       }
     }
-    try tokenIDs == nil ? resolveText() : resolveTokens()
+    if own.hasIDs { return try resolveTokens() }
+    try resolveText()
+    return true
   }
 
-  private mutating func resolveTokens() throws(RecordError) {
-    guard let ids = tokenIDs else { return }
-    let n = ids.count
+  /// False if the repetition's mask, told by the segments, is not the parent's.
+  private mutating func resolveTokens() throws(RecordError) -> Bool {
+    let n = own.columns.tokenIDs.count + (parent == nil ? prefix.columns.tokenIDs.count : repeated)
     if record.parentID != nil {
       guard let branch = branchTokenIndex else {
         throw RecordError(.missingField, "parent_id without branch_token_index")
@@ -224,33 +447,49 @@ struct NativeTrajectoryReader {
         throw RecordError(.badBranch, "branch_token_index is \(branch)")
       }
     }
-    try checkLength("loss_mask", lossMask?.count, n)
-    try checkLength("logprobs", logprobs?.count, n)
-    try checkLength("entropies", entropies?.count, n)
-    try checkLength("top_logprobs.counts", topLogprobs?.counts.count, n)
+    try checkLength("loss_mask", own.hasMask ? own.columns.lossMask.count : nil, prefix.columns.lossMask.count, n)
+    try checkLength("logprobs", own.logprobs?.count, prefix.logprobs?.count, n)
+    try checkLength("entropies", own.entropies?.count, prefix.entropies?.count, n)
+    try checkLength("top_logprobs.counts", own.top?.counts.count, parent == nil ? prefix.top?.counts.count : nil, n)
     if let segments {
       record.segments = try tokenSegments(segments, count: n)
     } else {
-      record.segments = DerivedSegments.fromMask(
-        lossMask ?? [UInt8](repeating: 1, count: n), first: record.firstIndex, text: record.text)
+      // The repetition's mask is not read where it equals the parent's.
+      guard parent == nil else { return false }
+      let mask = own.hasMask ? prefix.columns.lossMask + own.columns.lossMask : [UInt8](repeating: 1, count: n)
+      record.segments = DerivedSegments.fromMask(mask, first: record.firstIndex, text: record.text)
     }
-    var mask = lossMask ?? []
-    if lossMask == nil {
-      mask = [UInt8](repeating: 1, count: n)
-      for s in record.segments where s.kind == .toolResult {
-        for i in (s.start - record.firstIndex)..<(s.end - record.firstIndex) { mask[i] = 0 }
-      }
+    if !own.hasMask {
+      let results = record.segments.filter { $0.kind == .toolResult }.map { $0.start..<$0.end }
+      own.columns.lossMask = NativeSegments.mask(results, record.branchIndex..<(record.firstIndex + n))
+      prefix.columns.lossMask = NativeSegments.mask(results, record.firstIndex..<record.branchIndex)
     }
-    let columns = TokenColumns(
-      tokenIDs: ids, lossMask: mask, logprobs: logprobs, topLogprobs: topLogprobs, entropies: entropies)
-    record.findings = Forensics.findings(columns, firstIndex: record.firstIndex)
-    record.columns = columns
+    own.columns.logprobs = own.logprobs
+    own.columns.entropies = own.entropies
+    own.columns.topLogprobs = own.top
+    record.findings = Forensics.findings(own.columns, firstIndex: record.branchIndex)
+    record.columns = own.columns
+    guard repeated > 0 else { return true }
+    if let parent {
+      let isSameMask =
+        own.hasMask
+        || parent.outline[.lossMask] == nil
+          && parent.outline.toolResults.map { NativeSegments.mask($0, 0..<repeated) } == prefix.columns.lossMask
+      guard isSameMask else { return false }
+      record.repeated = .sameAsRecord(byteOffset: parent.slice.position.byteOffset)
+    } else {
+      prefix.columns.logprobs = prefix.logprobs
+      prefix.columns.entropies = prefix.entropies
+      prefix.columns.topLogprobs = prefix.top
+      record.repeated = .columns(prefix.columns)
+    }
+    return true
   }
 
   private mutating func resolveText() throws(RecordError) {
     for (name, present) in [
-      ("loss_mask", lossMask != nil), ("logprobs", logprobs != nil), ("top_logprobs", topLogprobs != nil),
-      ("entropies", entropies != nil),
+      ("loss_mask", own.hasMask), ("logprobs", own.logprobs != nil), ("top_logprobs", own.top != nil),
+      ("entropies", own.entropies != nil),
     ] where present {
       throw RecordError(.missingField, "\(name) without token_ids")
     }
@@ -264,7 +503,7 @@ struct NativeTrajectoryReader {
     }
     if let segments {
       for (i, value) in segments.enumerated() {
-        var segment = try segmentFields(value, i)
+        var segment = try NativeSegments.fields(value, i)
         guard segment.text != nil || segments.isEmpty else {
           throw RecordError(.missingField, "segments[\(i)] has no text, and there are no token_ids")
         }
@@ -288,8 +527,11 @@ struct NativeTrajectoryReader {
     record.findings = [Finding(.unknownTokens, count: record.segments.count)]
   }
 
-  private func checkLength(_ what: String, _ count: Int?, _ n: Int) throws(RecordError) {
-    if let count, count != n { throw RecordError(.lengthMismatch, "\(what) has \(count) elements, token_ids has \(n)") }
+  private func checkLength(_ what: String, _ own: Int?, _ before: Int?, _ n: Int) throws(RecordError) {
+    guard let own else { return }
+    // A repetition that equals the parent's bytes has as many elements in every array.
+    let count = own + (parent == nil ? before ?? 0 : repeated)
+    if count != n { throw RecordError(.lengthMismatch, "\(what) has \(count) elements, token_ids has \(n)") }
   }
 
   private func tokenSegments(_ values: [JSONValue], count n: Int) throws(RecordError) -> [Segment] {
@@ -297,7 +539,7 @@ struct NativeTrajectoryReader {
     out.reserveCapacity(values.count)
     var at = record.firstIndex
     for (i, value) in values.enumerated() {
-      var segment = try segmentFields(value, i)
+      var segment = try NativeSegments.fields(value, i)
       guard let start = value["start"]?.int, let end = value["end"]?.int else {
         throw RecordError(.missingField, "segments[\(i)] has no whole start and end")
       }
@@ -315,24 +557,6 @@ struct NativeTrajectoryReader {
       throw RecordError(.badSegments, "the segments end at \(at), the tokens at \(record.firstIndex + n)")
     }
     return out
-  }
-
-  private static let segmentKeys: Set<String> = [
-    "kind", "start", "end", "tool", "tool_call_id", "status", "latency_s", "arguments", "text",
-  ]
-
-  private func segmentFields(_ value: JSONValue, _ i: Int) throws(RecordError) -> Segment {
-    let fields = NativeFields(value)
-    guard value.members != nil else { throw RecordError(.wrongType, "segments[\(i)] is not an object") }
-    guard let name = try fields.string("kind") else { throw RecordError(.missingField, "segments[\(i)] has no kind") }
-    guard let kind = SegmentKind(rawValue: name) else {
-      throw RecordError(.badSegments, "segments[\(i)].kind is \"\(name)\"")
-    }
-    return Segment(
-      kind: kind, start: 0, end: 0, tool: try fields.string("tool"), toolCallID: try fields.string("tool_call_id"),
-      status: try fields.string("status"), latency: try fields.real("latency_s"),
-      arguments: fields.looseText("arguments"), text: try fields.string("text"),
-      extra: fields.others(Self.segmentKeys))
   }
 }
 

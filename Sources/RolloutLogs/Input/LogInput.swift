@@ -16,14 +16,21 @@ public final class LogInput {
   public private(set) var bytesOut = 0
 
   private let descriptor: Int32
-  private var sha = SHA256()
-  private let raw: UnsafeMutableRawBufferPointer
+  private let sha = RunningHash()
+  /// Stored bytes are read into one buffer after the other, so that the one before may still be hashed.
+  private let buffers: [UnsafeMutableRawBufferPointer]
+  /// By buffer: the number under which its bytes were last given to be hashed.
+  private var hashing: [Int]
+  private var current = 0
   private var rawStart = 0
   private var rawEnd = 0
   private var atEnd = false
   private var decoder: any StreamDecoder
 
   private static let chunk = 1 << 17
+  private static let bufferCount = 4
+  /// Shorter logs are hashed without a thread.
+  private static let hashedInline = 1 << 20
   /// More than this much output, and this many times the input, is no log.
   private static let bombBytes = 256 << 20
   private static let bombRatio = 1000
@@ -35,17 +42,18 @@ public final class LogInput {
     guard descriptor >= 0 else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
     var info = stat()
     size = fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG ? Int(info.st_size) : nil
-    raw = .allocate(byteCount: Self.chunk, alignment: 64)
+    buffers = (0..<Self.bufferCount).map { _ in .allocate(byteCount: Self.chunk, alignment: 64) }
+    hashing = [Int](repeating: 0, count: Self.bufferCount)
     decoder = PlainDecoder()
     do throws(InputError) {
-      (rawEnd, atEnd) = try Self.fill(descriptor, raw, path, atLeast: 8)
-      container = try Container.detect(Array(raw[..<min(rawEnd, 16)]))
+      (rawEnd, atEnd) = try Self.fill(descriptor, buffers[0], path, atLeast: 8)
+      container = try Container.detect(Array(buffers[0][..<min(rawEnd, 16)]))
     } catch {
-      raw.deallocate()
+      for buffer in buffers { buffer.deallocate() }
       if descriptor != 0 { close(descriptor) }
       throw error
     }
-    sha.add(UnsafeRawBufferPointer(rebasing: raw[..<rawEnd]))
+    hashing[0] = sha.add(UnsafeRawBufferPointer(rebasing: buffers[0][..<rawEnd]), inThread: false)
     bytesRead = rawEnd
     switch container {
     case .plain: break
@@ -55,12 +63,18 @@ public final class LogInput {
   }
 
   deinit {
-    raw.deallocate()
+    for (buffer, number) in zip(buffers, hashing) {
+      sha.release(number)
+      buffer.deallocate()
+    }
     if descriptor != 0 { close(descriptor) }
   }
 
   /// SHA-256 of the stored bytes read so far: of the whole file once everything has been read.
-  public var hash: String { sha.hex }
+  public var hash: String { sha.mark().hex }
+
+  /// The same, told when it is asked for.
+  var hashMark: RunningHash.Mark { sha.mark() }
 
   /// SHA-256 of the first `count` stored bytes of a file; `nil` if it is shorter.
   public static func hash(path: String, first count: Int) throws(InputError) -> String? {
@@ -88,11 +102,14 @@ public final class LogInput {
     while true {
       if rawStart == rawEnd, !atEnd {
         rawStart = 0
-        (rawEnd, atEnd) = try Self.fill(descriptor, raw, path, atLeast: 1)
-        sha.add(UnsafeRawBufferPointer(rebasing: raw[..<rawEnd]))
+        current = (current + 1) % buffers.count
+        sha.release(hashing[current])
+        (rawEnd, atEnd) = try Self.fill(descriptor, buffers[current], path, atLeast: 1)
+        hashing[current] = sha.add(
+          UnsafeRawBufferPointer(rebasing: buffers[current][..<rawEnd]), inThread: bytesRead > Self.hashedInline)
         bytesRead += rawEnd
       }
-      let input = UnsafeRawBufferPointer(rebasing: raw[rawStart..<rawEnd])
+      let input = UnsafeRawBufferPointer(rebasing: buffers[current][rawStart..<rawEnd])
       let step = try decoder.decode(input, into: out, atEnd: atEnd)
       rawStart += step.consumed
       bytesOut += step.produced

@@ -25,12 +25,18 @@ public final class RecordBlock: @unchecked Sendable {
   public internal(set) var resume = ResumePoint()
   /// Stored (compressed) bytes read when the block was complete, and their SHA-256.
   public internal(set) var bytesRead = 0
-  public internal(set) var hash = ""
+  public var hash: () -> String {
+    let mark = hashMark
+    return { mark?.hex ?? "" }
+  }
+  var hashMark: RunningHash.Mark?
   /// The stream broke off behind this block.
   public internal(set) var streamFailure: InputError?
 
   private(set) var storage: UnsafeMutableRawBufferPointer
   var used = 0
+  /// Who still reads the block: whoever it was handed to, and those who keep it.
+  private let holders = Atomic(1)
 
   init(capacity: Int) {
     storage = .allocate(byteCount: capacity + JSONCursor.padding, alignment: 64)
@@ -47,6 +53,16 @@ public final class RecordBlock: @unchecked Sendable {
     larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<used]))
     storage.deallocate()
     storage = larger
+  }
+
+  /// One more who gives the block back to the pool when done.
+  func hold() { holders.add(1, ordering: .relaxed) }
+
+  /// One less; true for the last one.
+  fileprivate func letGo() -> Bool {
+    guard holders.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return false }
+    holders.store(1, ordering: .relaxed)
+    return true
   }
 
   func clear() {
@@ -96,10 +112,10 @@ final class BlockPool: Sendable {
 
   func take(capacity: Int) -> RecordBlock { free.withLock { $0.popLast() } ?? RecordBlock(capacity: capacity) }
 
-  /// Keeps a few blocks of ordinary size.
+  /// Takes a block back; keeps some of ordinary size when nobody reads them any more.
   func give(_ block: RecordBlock, ordinary: Int) {
-    guard block.capacity <= 2 * ordinary else { return }
+    guard block.letGo(), block.capacity <= 2 * ordinary else { return }
     block.clear()
-    free.withLock { if $0.count < 4 { $0.append(block) } }
+    free.withLock { if $0.count < 8 { $0.append(block) } }
   }
 }

@@ -101,7 +101,11 @@ public final class RecordStream {
       let newline = firstNewline(from: start)
       if newline == nil, !atEnd { break }
       let line = start..<(newline ?? window.used)
-      if let value = parsed(line), value.members != nil || value.array != nil { found.append(value) }
+      if let value = parsed(line), value.members != nil || value.array != nil {
+        found.append(value)
+        // One that is recognised is enough, and records can be large.
+        if value.members != nil, LogFormats.recognise(value) != nil { break }
+      }
       // A document that spans lines has no record on its first line; its inner lines are not records.
       if found.isEmpty, tried == 0, isOpening(line) { return [] }
       tried += 1
@@ -208,7 +212,7 @@ public final class RecordStream {
   private func finished(_ block: RecordBlock) -> RecordBlock {
     if block.slices.isEmpty, block.failures.isEmpty { block.resume = position }
     block.bytesRead = input.bytesRead
-    block.hash = input.hash
+    block.hashMark = input.hashMark
     if isFinished, let failure {
       block.streamFailure = failure
       isFailureTold = true

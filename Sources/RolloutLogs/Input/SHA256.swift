@@ -13,10 +13,8 @@ struct SHA256 {
     var copy = state
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digest in
       arpo_sha256_read(&copy, digest.baseAddress)
-      return digest.map { byte in
-        let digits = Array("0123456789abcdef")
-        return String([digits[Int(byte >> 4)], digits[Int(byte & 15)]])
-      }.joined()
+      let digits = Array("0123456789abcdef".utf8)
+      return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
   }
 }

@@ -1,110 +1,182 @@
+import CKernels
 import Foundation
 import Rollouts
 
 /// The column readers: whole arrays of numbers into flat storage, which is where an import spends its time.
+///
+/// An array is opened, then read in one or more parts, each of which ends behind a comma or behind the closing bracket.
+/// The shapes in which loggers write numbers are read by the kernels in CKernels, any other element here.
 extension JSONCursor {
   /// What a column of reals showed while it was read.
   struct RealScan {
-    /// The largest value, minus infinity if there is none.
-    var largest = -Float.infinity
+    /// Some element is above 0.
+    var hasPositive = false
     /// Elements that are null.
     var missing = 0
   }
 
-  /// An array of whole numbers in `0 ... Int32.max`, appended to `out`.
-  /// - Parameter expected: how many there probably are; only saves growing.
-  mutating func integers(into out: inout [Int32], _ what: StaticString, expecting expected: Int = 0) throws(RecordError)
-  {
+  /// Elements that a kernel writes at once.
+  private static let chunk = 2048
+  /// Elements read here before a kernel is asked again that could not go on.
+  private static let slowElements = 32
+
+  private var text: arpo_text { arpo_text(begin: base, end: base + end) }
+
+  /// Takes the opening bracket; false if the array is empty, and then its closing bracket is taken too.
+  mutating func openArray(_ what: StaticString) throws(RecordError) -> Bool {
     guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
-    var p = at &+ 1
-    let base = base
-    let raw = UnsafeRawPointer(base)
-    // Never more than the record has room for, whatever it announces.
-    out.reserveCapacity(out.count + Swift.min(expected, (end - p) / 2))
-    while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
-    if base[p] == UInt8(ascii: "]") {
-      move(to: p &+ 1)
-      return
+    move(to: at &+ 1)
+    guard peek() == UInt8(ascii: "]") else { return true }
+    move(to: at &+ 1)
+    return false
+  }
+
+  /// Takes what stands behind an element; false if it is the closing bracket.
+  private mutating func takeSeparator(_ what: StaticString) throws(RecordError) -> Bool {
+    switch peek() {
+    case UInt8(ascii: ","):
+      move(to: at &+ 1)
+      skipSpace()
+      return true
+    case UInt8(ascii: "]"):
+      move(to: at &+ 1)
+      return false
+    default: throw fail(at >= end ? "the record ends inside \(what)" : "expected ',' or ']' in \(what)")
     }
-    while true {
-      while base[p] == 0x20 { p &+= 1 }
-      let start = p
-      // One to seven digits and what ends them, in one word; all else is looked at slowly.
-      let w = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: p, as: UInt64.self))
-      let digits = Self.leadingDigits(w)
-      var x = Self.number(of: digits, in: w)
-      p &+= digits
-      if digits == 0 || digits == 8 || (base[p] != UInt8(ascii: ",") && base[p] != UInt8(ascii: "]"))
-        || (base[start] == 0x30 && digits > 1)
-      {
+  }
+
+  /// An array of whole numbers in `0 ... Int32.max`, appended to `out`.
+  mutating func integers(into out: inout [Int32], _ what: StaticString) throws(RecordError) {
+    if try openArray(what) { _ = try readIntegers(into: &out, what) }
+  }
+
+  /// The next elements of an opened array of whole numbers in `0 ... Int32.max`, appended to `out`.
+  ///
+  /// Returns whether more follow.
+  mutating func readIntegers(into out: inout [Int32], _ what: StaticString, upTo limit: Int = .max) throws(RecordError)
+    -> Bool
+  {
+    var left = limit
+    while left > 0 {
+      var step = arpo_numbers_end()
+      withUnsafeTemporaryAllocation(of: Int32.self, capacity: Self.chunk) { room in
+        step = arpo_read_integers(text, base + at, room.baseAddress, min(left, room.count))
+        out.append(contentsOf: UnsafeBufferPointer(rebasing: room[..<step.count]))
+      }
+      move(to: step.at - base)
+      if step.closed != 0 { return false }
+      left -= step.count
+      if left == 0 { break }
+      if step.count > 0 { continue }
+      skipSpace()
+      let start = at
+      let value = try integer("an element of \(what)")
+      guard let id = Int32(exactly: value), id >= 0 else {
         move(to: start)
-        let value = try integer("an element of \(what)")
-        guard let id = Int32(exactly: value), id >= 0 else {
-          move(to: start)
-          throw fail("an element of \(what) is \(value), not a whole number in 0...\(Int32.max)", .outOfRange)
-        }
-        x = UInt64(id)
-        p = at
+        throw fail("an element of \(what) is \(value), not a whole number in 0...\(Int32.max)", .outOfRange)
       }
-      out.append(Int32(truncatingIfNeeded: x))
-      if base[p] == UInt8(ascii: ",") {
-        p &+= 1
-        continue
-      }
-      while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
-      if base[p] == UInt8(ascii: ",") {
-        p &+= 1
-        while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
-        continue
-      }
-      if base[p] == UInt8(ascii: "]") { break }
-      move(to: p)
-      throw fail(p >= end ? "the record ends inside \(what)" : "expected ',' or ']' in \(what)")
+      out.append(id)
+      left -= 1
+      if try !takeSeparator(what) { return false }
     }
-    move(to: p &+ 1)
+    return true
   }
 
   /// An array of finite numbers and nulls as a column; null becomes NaN.
-  mutating func reals(_ what: StaticString, expecting expected: Int = 0, scan: inout RealScan) throws(RecordError)
-    -> RealColumn
-  {
-    guard peek() == UInt8(ascii: "[") else { throw fail("\(what) is not an array", .wrongType) }
+  mutating func reals(_ what: StaticString, scan: inout RealScan) throws(RecordError) -> RealColumn {
+    var column = RealColumn()
+    if try openArray(what) { _ = try readReals(into: &column, what, scan: &scan) }
+    return column
+  }
+
+  /// The next elements of an opened array of finite numbers and nulls, as a column that replaces `column`, whose storage is
+  /// used again.
+  ///
+  /// Returns whether more follow.
+  mutating func readReals(
+    into column: inout RealColumn, _ what: StaticString, upTo limit: Int = .max, scan: inout RealScan
+  ) throws(RecordError) -> Bool {
     let start = at
-    var floats: [Float] = []
-    floats.reserveCapacity(Swift.min(expected, (end - at) / 2))
+    var floats = column.floats
+    column = RealColumn()
+    floats.removeAll(keepingCapacity: true)
     var isExact = true
     var maxDigits = 0
-    try readReals(what, &floats, { Float($0) }, &scan, &isExact, &maxDigits)
-    if isExact { return RealColumn(floats: floats, precision: .float32) }
-    if maxDigits <= 9 { return RealColumn(floats: floats, precision: .float32Decimal) }
-    // Some number says more than a float32 holds: read the array again and keep doubles.
+    let goesOn = try readReals(what, &floats, limit, { Float($0) }, &scan, &isExact, &maxDigits)
+    if isExact || maxDigits <= 9 {
+      column = RealColumn(floats: floats, precision: isExact ? .float32 : .float32Decimal)
+      return goesOn
+    }
+    // Some number says more than a float32 holds: read the elements again and keep doubles.
     move(to: start)
     var doubles: [Double] = []
+    doubles.reserveCapacity(floats.count)
     var again = RealScan()
-    try readReals(what, &doubles, { $0 }, &again, &isExact, &maxDigits)
-    return RealColumn(doubles: doubles)
+    _ = try readReals(what, &doubles, limit, { $0 }, &again, &isExact, &maxDigits)
+    column = RealColumn(doubles: doubles)
+    return goesOn
+  }
+
+  private mutating func readReals<T: BitwiseCopyable>(
+    _ what: StaticString, _ out: inout [T], _ limit: Int, _ convert: (Double) -> T, _ scan: inout RealScan,
+    _ isExact: inout Bool, _ maxDigits: inout Int
+  ) throws(RecordError) -> Bool {
+    var left = limit
+    var found = arpo_reals_scan()
+    defer {
+      if found.inexact != 0 { isExact = false }
+      scan.hasPositive = scan.hasPositive || found.positive != 0
+      scan.missing += found.missing
+      if found.significand > 0 { maxDigits = max(maxDigits, found.significand < 1_000_000_000 ? 9 : 19) }
+    }
+    while left > 0 {
+      var step = arpo_numbers_end()
+      DecimalConversion.powersOfFive.withUnsafeBufferPointer { table in
+        withUnsafeTemporaryAllocation(of: T.self, capacity: Self.chunk) { room in
+          let raw = UnsafeMutableRawPointer(room.baseAddress)
+          let isFloat = T.self == Float.self
+          step = arpo_read_reals(
+            text, base + at, table.baseAddress, Int32(DecimalConversion.exponents.lowerBound),
+            isFloat ? raw?.assumingMemoryBound(to: Float.self) : nil,
+            isFloat ? nil : raw?.assumingMemoryBound(to: Double.self), min(left, room.count), &found)
+          out.append(contentsOf: UnsafeBufferPointer(rebasing: room[..<step.count]))
+        }
+      }
+      move(to: step.at - base)
+      if step.closed != 0 { return false }
+      left -= step.count
+      if left == 0 { break }
+      if step.count > 0 { continue }
+      let before = out.count
+      let goesOn = try readSlowly(what, &out, min(left, Self.slowElements), convert, &scan, &isExact, &maxDigits)
+      if !goesOn { return false }
+      left -= out.count - before
+    }
+    return true
   }
 
   @inline(__always)
-  private mutating func readReals<T>(
-    _ what: StaticString, _ out: inout [T], _ convert: (Double) -> T, _ scan: inout RealScan, _ isExact: inout Bool,
-    _ maxDigits: inout Int
-  ) throws(RecordError) {
+  private mutating func readSlowly<T>(
+    _ what: StaticString, _ out: inout [T], _ limit: Int, _ convert: (Double) -> T, _ scan: inout RealScan,
+    _ isExact: inout Bool, _ maxDigits: inout Int
+  ) throws(RecordError) -> Bool {
     let nan = convert(.nan)
     let base = base
     let raw = UnsafeRawPointer(base)
-    var p = at &+ 1
+    var p = at
     var exact = true
     var digitsSeen = 0
     var largest = -Float.infinity
     var missing = 0
+    var left = limit
+    var isClosed = false
     var failure: RecordError?
     DecimalConversion.powersOfFive.withUnsafeBufferPointer { table in
       DecimalConversion.exactPowersOfTen.withUnsafeBufferPointer { powers in
         guard let table = table.baseAddress, let powers = powers.baseAddress else { return }
         while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
-        if base[p] == UInt8(ascii: "]") { return }
-        while true {
+        while left > 0 {
+          left &-= 1
           while base[p] == 0x20 { p &+= 1 }
           let start = p
           let negative = base[p] == UInt8(ascii: "-")
@@ -227,7 +299,11 @@ extension JSONCursor {
             while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
             continue
           }
-          if base[p] == UInt8(ascii: "]") { return }
+          if base[p] == UInt8(ascii: "]") {
+            isClosed = true
+            p &+= 1
+            return
+          }
           move(to: p)
           failure = fail(p >= end ? "the record ends inside \(what)" : "expected ',' or ']' in \(what)")
           return
@@ -235,11 +311,12 @@ extension JSONCursor {
       }
     }
     if let failure { throw failure }
-    move(to: p &+ 1)
-    isExact = exact
-    maxDigits = digitsSeen
-    scan.largest = Swift.max(scan.largest, largest)
+    move(to: p)
+    isExact = isExact && exact
+    maxDigits = Swift.max(maxDigits, digitsSeen)
+    scan.hasPositive = scan.hasPositive || largest > 0
     scan.missing += missing
+    return !isClosed
   }
 
   /// How many of a word's bytes, from the lowest, are ASCII digits.
@@ -281,24 +358,35 @@ extension JSONCursor {
 
   /// An array of 0/1 or false/true, appended to `out`.
   mutating func mask(into out: inout [UInt8], _ what: StaticString) throws(RecordError) {
-    guard take(UInt8(ascii: "[")) else { throw fail("\(what) is not an array", .wrongType) }
-    var first = true
-    while try nextElement(first: &first) {
-      switch peek() {
-      case UInt8(ascii: "0") where base[at + 1] &- 0x30 >= 10 && base[at + 1] != UInt8(ascii: "."):
-        out.append(0)
-        move(to: at + 1)
-      case UInt8(ascii: "1") where base[at + 1] &- 0x30 >= 10 && base[at + 1] != UInt8(ascii: "."):
-        out.append(1)
-        move(to: at + 1)
-      default:
-        switch try value() {
-        case .bool(let b): out.append(b ? 1 : 0)
-        case .double(0): out.append(0)
-        case .double(1): out.append(1)
-        default: throw fail("an element of \(what) is not 0 or 1", .wrongType)
-        }
+    if try openArray(what) { _ = try readMask(into: &out, what) }
+  }
+
+  /// The next elements of an opened array of 0/1 or false/true, appended to `out`.
+  ///
+  /// Returns whether more follow.
+  mutating func readMask(into out: inout [UInt8], _ what: StaticString, upTo limit: Int = .max) throws(RecordError)
+    -> Bool
+  {
+    var left = limit
+    while left > 0 {
+      var step = arpo_numbers_end()
+      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.chunk) { room in
+        step = arpo_read_bits(base + at, room.baseAddress, min(left, room.count))
+        out.append(contentsOf: UnsafeBufferPointer(rebasing: room[..<step.count]))
       }
+      move(to: step.at - base)
+      if step.closed != 0 { return false }
+      left -= step.count
+      if left == 0 { break }
+      switch try value() {
+      case .bool(let b): out.append(b ? 1 : 0)
+      case .int(0), .double(0): out.append(0)
+      case .int(1), .double(1): out.append(1)
+      default: throw fail("an element of \(what) is not 0 or 1", .wrongType)
+      }
+      left -= 1
+      if try !takeSeparator(what) { return false }
     }
+    return true
   }
 }

@@ -162,12 +162,13 @@ public struct JSONCursor {
     out.reserveCapacity(raw.count)
     var i = 0
     while i < raw.count {
-      let b = raw[i]
-      guard b == UInt8(ascii: "\\") else {
-        out.append(b)
-        i += 1
-        continue
-      }
+      // What stands before the next escape is taken as it is.
+      let plain = UnsafeBufferPointer(rebasing: raw[i...])
+      let slash = plain.baseAddress.flatMap { memchr($0, 0x5C, plain.count) }
+      let length = slash.map { UnsafeRawPointer(plain.baseAddress!).distance(to: $0) } ?? plain.count
+      out.append(contentsOf: plain[..<length])
+      i += length
+      if i == raw.count { break }
       i += 2
       switch raw[i - 1] {
       case UInt8(ascii: "n"): out.append(0x0A)

@@ -1,3 +1,5 @@
+import CKernels
+
 /// Validation of UTF-8, fast where the text is ASCII.
 enum UTF8Check {
   /// Offset of the first byte that is not valid UTF-8, or `nil`.
@@ -7,6 +9,7 @@ enum UTF8Check {
     let n = bytes.count
     var i = 0
     while i < n {
+      i &+= arpo_ascii_length(base + i, n &- i)
       // Thirty-two ASCII bytes at a time.
       while i &+ 32 <= n {
         let a = raw.loadUnaligned(fromByteOffset: i, as: SIMD4<UInt64>.self)

@@ -6,18 +6,20 @@
 //
 //   0 bytes…                 the bytes themselves
 //   1 byte                   all bytes are this one
-//   2 length zstd-frame      compressed
 //   3 base bytes…            values below base + 4, less base, four in a byte, the first in the low bits
 //   4 base count bytes… escapes…  values below base + 15, less base, two in a byte, the first in the low half; 15 stands
 //                            for the next of the escapes (the values themselves), of which there are `count`
+//   5 base count (gap byte)… all are base but for `count` values, each after a gap of so many others (LEB128)
 //
 // and the codings are
 //
 //   1 count, 4 planes                              whole numbers (Int32)
 //   2 precision, count, 4 or 8 planes              reals; NaN = not in the log; precision as RealColumn.Precision
 //   3 first value, number of runs, run lengths     a mask of 0 and 1
-//   4 precision, rows, counts, ids, reals          candidates: counts is 0 and one number for all rows, or 1 and
+//   4 precision, rows, counts, places, ids, reals  candidates: counts is 0 and one number for all rows, or 1 and
 //                                                  one a row; ids are 4 planes
+//     places is 0, or 1 and a plane: the place of the sampled token among the candidates of its row, 255 if it is not one
+//     of them; so an entropy needs no ids.
 //     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes, each the
 //     difference from the candidate before it in its row), number of rows that this does not reproduce, their numbers,
 //     and their values (4 planes).
@@ -28,8 +30,8 @@
 // Steps: logits were bf16 before the log-softmax, so the candidates of a row lie a few multiples of 2^-e below the best
 // one: lp = best - steps * 2^-e in float32, bit for bit, or the row is listed with its values.
 
-// Which coding a plane gets is decided by its histogram: compression is tried only where it can gain a fifth of the plane over the
-// simple codings, since it costs ten times their time, both ways.
+// Which coding a plane gets is decided by counting. A general compressor would gain another tenth, at ten times the time
+// of these codings, both ways.
 
 /// The first byte of a column's blob.
 enum ColumnCoding: UInt8 {

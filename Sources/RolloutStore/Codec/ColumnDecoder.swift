@@ -1,5 +1,4 @@
 import CKernels
-import CZstd
 import Rollouts
 
 /// Reads the blobs that `ColumnEncoder` writes.
@@ -8,7 +7,6 @@ import Rollouts
 ///
 /// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
 final class ColumnDecoder {
-  private let context: OpaquePointer?
   private var planes: [UInt8] = []
   private var best: [Float] = []
   private var steps: [UInt16] = []
@@ -16,9 +14,7 @@ final class ColumnDecoder {
   /// More elements than this in one segment is a damaged blob.
   private static let maxCount = 1 << 28
 
-  init() { context = ZSTD_createDCtx() }
-
-  deinit { ZSTD_freeDCtx(context) }
+  init() {}
 
   /// Appends whole numbers to `out`.
   func integers(_ blob: UnsafeRawBufferPointer, into out: inout [Int32]) throws(ColumnError) {
@@ -70,6 +66,16 @@ final class ColumnDecoder {
       }
     }
     guard flat <= Self.maxCount else { throw ColumnError("too many candidates") }
+    if try reader.byte() != 0 {
+      if planes.count < rows { planes = [UInt8](repeating: 0, count: rows) }
+      var failure: ColumnError?
+      planes.withUnsafeMutableBufferPointer { planes in
+        do throws(ColumnError) {
+          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: planes[..<rows]))
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+    }
     try words(&reader, count: flat, into: &out.tokenIDs)
     if try reader.byte() == 0 {
       try reals(&reader, precision, flat, into: &out.logprobs)
@@ -228,12 +234,6 @@ final class ColumnDecoder {
     switch try reader.byte() {
     case 0: out.baseAddress?.update(from: try reader.bytes(out.count), count: out.count)
     case 1: out.update(repeating: try reader.byte())
-    case 2:
-      let length = try reader.count(Self.maxCount)
-      let source = try reader.bytes(length)
-      guard ZSTD_decompressDCtx(context, out.baseAddress, out.count, source, length) == out.count else {
-        throw ColumnError("a compressed plane does not have \(out.count) bytes")
-      }
     case 3:
       let base = try reader.byte()
       arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, base, out.baseAddress)
@@ -244,6 +244,15 @@ final class ColumnDecoder {
       let bytes = try reader.bytes(size + escapes)
       guard arpo_plane_unpack4(bytes, out.count, base, bytes + size, escapes, out.baseAddress) == escapes else {
         throw ColumnError("the escapes of a packed plane do not add up")
+      }
+    case 5:
+      out.update(repeating: try reader.byte())
+      var at = 0
+      for _ in 0..<(try reader.count(out.count)) {
+        at += try reader.count(out.count)
+        guard at < out.count else { throw ColumnError("a value behind the end of a sparse plane") }
+        out[at] = try reader.byte()
+        at += 1
       }
     case let tag: throw ColumnError("unknown plane \(tag)")
     }

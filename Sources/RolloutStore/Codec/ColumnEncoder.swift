@@ -1,20 +1,13 @@
 import CKernels
-import CZstd
-import Foundation
 import Rollouts
 
 /// Turns token columns into blobs (see ColumnCodec.swift).
 ///
 /// One thread uses one encoder.
 final class ColumnEncoder {
-  private let context: OpaquePointer?
   private var out: [UInt8] = []
   private var planes: [UInt8] = []
   private var packed: [UInt8] = []
-
-  init() { context = ZSTD_createCCtx() }
-
-  deinit { ZSTD_freeCCtx(context) }
 
   /// Whole numbers such as token ids.
   func integers(_ values: ArraySlice<Int32>) -> [UInt8] {
@@ -49,7 +42,10 @@ final class ColumnEncoder {
   }
 
   /// The candidates of rows `range`, whose flat values are `flat`; `nil` if no row has any.
-  func candidates(_ top: TopLogprobs, _ range: Range<Int>, _ flat: Range<Int>) -> [UInt8]? {
+  /// - Parameter sampled: the sampled token of each row, if their places among the candidates are to be stored.
+  func candidates(_ top: TopLogprobs, _ range: Range<Int>, _ flat: Range<Int>, sampled: ArraySlice<Int32> = [])
+    -> [UInt8]?
+  {
     guard !flat.isEmpty else { return nil }
     begin(.candidates)
     out.append(top.logprobs.precision.rawValue)
@@ -62,6 +58,7 @@ final class ColumnEncoder {
       out.append(1)
       for k in counts { append(varint: Int(k)) }
     }
+    appendPlaces(top.tokenIDs[flat], counts, sampled)
     top.tokenIDs[flat].withUnsafeBytes { append(words: $0, width: 4) }
     if top.logprobs.precision == .float64 || !appendSteps(top.logprobs.floats[flat], counts) {
       out.append(0)
@@ -116,6 +113,23 @@ final class ColumnEncoder {
     out.append(coding.rawValue)
   }
 
+  private func appendPlaces(_ ids: ArraySlice<Int32>, _ counts: ArraySlice<Int32>, _ sampled: ArraySlice<Int32>) {
+    let rows = counts.count
+    guard sampled.count == rows else { return out.append(0) }
+    if bad.count < rows { bad = [UInt8](repeating: 0, count: rows) }
+    let isPlain = bad.withUnsafeMutableBufferPointer { places in
+      ids.withUnsafeBufferPointer { ids in
+        counts.withUnsafeBufferPointer { counts in
+          sampled.withUnsafeBufferPointer { sampled in
+            arpo_sampled_places(ids.baseAddress, counts.baseAddress, rows, sampled.baseAddress, places.baseAddress) != 0
+          }
+        }
+      }
+    }
+    out.append(isPlain ? 1 : 0)
+    if isPlain { bad.withUnsafeBufferPointer { append(plane: UnsafeBufferPointer(rebasing: $0[..<rows])) } }
+  }
+
   private func append(varint value: Int) {
     var rest = UInt64(value)
     while rest >= 0x80 {
@@ -145,46 +159,39 @@ final class ColumnEncoder {
 
   private func append(plane: UnsafeBufferPointer<UInt8>) {
     let n = plane.count
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 256) { histogram in
-      arpo_plane_histogram(plane.baseAddress, n, histogram.baseAddress)
-      if histogram[Int(plane[0])] == n {
-        out.append(1)
-        out.append(plane[0])
-        return
-      }
-      var base = 0
-      while histogram[base] == 0 { base += 1 }
-      func count(_ values: Int) -> Int {
-        (base..<min(256, base + values)).reduce(0) { $0 + Int(histogram[$1]) }
-      }
-      let isBelow4 = count(4) == n
-      let simple = min(n, isBelow4 ? n / 4 + 2 : n, n / 2 + (n - count(15)) + 3)
-      // Bytes that an ideal code of single bytes takes; zstd comes close, and finds repetitions besides.
-      if n >= 256, Self.entropy(histogram, n) + Double(n) / 5 < Double(simple), appendCompressed(plane, below: simple) {
-        return
-      }
-      if isBelow4 {
-        appendQuarters(plane, UInt8(base))
-      } else if simple < n {
-        appendNibbles(plane, UInt8(base))
-      } else {
-        out.append(0)
-        out.append(contentsOf: plane)
-      }
+    var smallest: UInt8 = 0
+    var largest: UInt8 = 0
+    arpo_plane_range(plane.baseAddress, n, &smallest, &largest)
+    if smallest == largest {
+      out.append(1)
+      out.append(smallest)
+      return
+    }
+    let isBelow4 = largest - smallest < 4
+    let others = arpo_plane_count_from(plane.baseAddress, n, Int32(smallest) + 1)
+    let escapes = isBelow4 ? 0 : arpo_plane_count_from(plane.baseAddress, n, Int32(smallest) + 15)
+    let simple = min(n, isBelow4 ? n / 4 + 2 : n / 2 + escapes + 3)
+    if 2 * others + 8 < simple { return appendSparse(plane, smallest, others) }
+    if isBelow4 {
+      appendQuarters(plane, smallest)
+    } else if simple < n {
+      appendNibbles(plane, smallest)
+    } else {
+      out.append(0)
+      out.append(contentsOf: plane)
     }
   }
 
-  private func appendCompressed(_ plane: UnsafeBufferPointer<UInt8>, below limit: Int) -> Bool {
-    let bound = ZSTD_compressBound(plane.count)
-    if packed.count < bound { packed = [UInt8](repeating: 0, count: bound) }
-    let n = packed.withUnsafeMutableBytes {
-      ZSTD_compressCCtx(context, $0.baseAddress, $0.count, plane.baseAddress, plane.count, 1)
+  private func appendSparse(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8, _ others: Int) {
+    out.append(5)
+    out.append(base)
+    append(varint: others)
+    var previous = 0
+    for i in plane.indices where plane[i] != base {
+      append(varint: i - previous)
+      out.append(plane[i])
+      previous = i + 1
     }
-    guard ZSTD_isError(n) == 0, n < limit else { return false }
-    out.append(2)
-    append(varint: n)
-    out.append(contentsOf: packed[..<n])
-    return true
   }
 
   private func appendNibbles(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8) {
@@ -210,18 +217,6 @@ final class ColumnEncoder {
     out.append(contentsOf: packed[..<size])
   }
 
-  /// Order-0 entropy of a plane in bytes: (n log2 n - sum of c log2 c) / 8.
-  private static func entropy(_ histogram: UnsafeMutableBufferPointer<UInt32>, _ n: Int) -> Double {
-    var sum = 0.0
-    for count in histogram where count > 1 {
-      sum += Int(count) < weights.count ? Double(weights[Int(count)]) : Double(count) * log2(Double(count))
-    }
-    return (Double(n) * log2(Double(n)) - sum) / 8
-  }
-
-  /// c log2 c for small counts.
-  private static let weights: [Float] = (0..<4096).map { $0 == 0 ? 0 : Float(Double($0) * log2(Double($0))) }
-
   // MARK: Steps
 
   private var best: [Float] = []
@@ -231,10 +226,8 @@ final class ColumnEncoder {
   /// Appends the candidates as steps if at least three quarters of the rows allow it.
   private func appendSteps(_ values: ArraySlice<Float>, _ counts: ArraySlice<Int32>) -> Bool {
     let rows = counts.count
-    if best.count < rows {
-      best = [Float](repeating: 0, count: rows)
-      bad = [UInt8](repeating: 0, count: rows)
-    }
+    if best.count < rows { best = [Float](repeating: 0, count: rows) }
+    if bad.count < rows { bad = [UInt8](repeating: 0, count: rows) }
     if steps.count < values.count { steps = [UInt16](repeating: 0, count: values.count) }
     var exponent: Int?
     let probe = min(rows, 16)

@@ -1,3 +1,5 @@
+import Foundation
+
 /// A text that is compared by its bytes, as the database compares it.
 ///
 /// Swift's strings are equal if they look alike: é as one character and as two.
@@ -17,6 +19,11 @@ struct ByteString: Hashable {
 extension String {
   /// The text as it can be stored: SQLite's texts end at a zero character, so the sign for it stands in its place.
   var withoutZeros: String {
-    utf8.contains(0) ? String(String.UnicodeScalarView(unicodeScalars.map { $0 == "\0" ? "\u{2400}" : $0 })) : self
+    hasZeros ? String(String.UnicodeScalarView(unicodeScalars.map { $0 == "\0" ? "\u{2400}" : $0 })) : self
+  }
+
+  private var hasZeros: Bool {
+    var text = self
+    return text.withUTF8 { bytes in bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false }
   }
 }

@@ -40,7 +40,7 @@ struct FileImport {
       if case .known(let id) = earlier {
         report.status = .known
         source = SourceState(
-          id: id, defaultRunName: "", records: 0, resume: ResumePoint(), bytes: 0, hash: "")
+          id: id, defaultRunName: "", records: 0, resume: ResumePoint(), bytes: 0, hash: { "" })
         report.seconds = (ContinuousClock.now - clock).seconds
         return report
       }
@@ -118,9 +118,10 @@ struct FileImport {
       report.status = .resumed
       report.begin = row["resume_offset"]
       let resume = ResumePoint(byteOffset: row["resume_offset"], lines: row["resume_lines"])
+      let hash: String = row["sha256"]
       var state = SourceState(
         id: row["id"], defaultRunName: found.runName, currentRun: row["current_run"], records: row["records"],
-        announced: row["announced_trajectories"], resume: resume, bytes: row["bytes"], hash: row["sha256"])
+        announced: row["announced_trajectories"], resume: resume, bytes: row["bytes"], hash: { hash })
       // What was cut off then is read again now.
       let removed = try Int.fetchOne(
         db,
@@ -137,7 +138,7 @@ struct FileImport {
     } else {
       let id = try writer.newID("source")
       source = SourceState(
-        id: id, defaultRunName: found.runName, records: 0, resume: ResumePoint(), bytes: 0, hash: "")
+        id: id, defaultRunName: found.runName, records: 0, resume: ResumePoint(), bytes: 0, hash: { "" })
       try writer.execute(
         """
         INSERT INTO source (id, path, format, container, layout, bytes, sha256, resume_offset, resume_lines, records, state)
@@ -153,6 +154,8 @@ struct FileImport {
     let recycle = log.stream.recycler()
     let stream = UncheckedBox(log.stream)
     let format = log.format
+    let recent = RecentRecords(limit: options.recentBytes, release: recycle)
+    defer { recent.clear() }
     let clock = ContinuousClock()
     var committed = clock.now
     var sinceCommit = 0
@@ -163,7 +166,7 @@ struct FileImport {
         workers: options.workers, capacity: options.workers + 3,
         produce: { emit in while let block = stream.value.next(), emit(block) {} },
         makeTransform: {
-          let preparer = RecordPreparer(format: format)
+          let preparer = RecordPreparer(format: format, recent: recent)
           return { preparer.prepare($0) }
         },
         consume: { (prepared: PreparedBlock) in
@@ -295,7 +298,9 @@ struct FileImport {
       if let count { state.announced = (state.announced ?? 0) + count }
     case .trajectory(let prepared):
       let run = try writer.run(named: prepared.record.runID, source: &state)
-      try settle(writer.write(prepared, run: run, origin), prepared.record, run, raw, origin)
+      let outcome = try writer.write(prepared, run: run, origin)
+      if case .mustBeReadInFull = outcome { return try writeInFull(raw, origin, &state) }
+      try settle(outcome, prepared.record, run, raw, origin)
     case .unnumbered(let trajectory):
       let run = try writer.run(named: trajectory.runID, source: &state)
       let prepared = try writer.number(trajectory, run: run)
@@ -306,6 +311,15 @@ struct FileImport {
     }
   }
 
+  /// Writes a record whose repetition turned out not to be told by another record's bytes.
+  private func writeInFull(_ raw: UnsafeBufferPointer<UInt8>, _ origin: Origin, _ state: inout SourceState) throws {
+    guard let format = writer.formats[origin.source] else { return }
+    for record in try format.records(in: raw, at: origin.position) {
+      guard case .trajectory(let trajectory) = record else { continue }
+      try write(.trajectory(writer.preparer.prepare(trajectory)), raw, origin, &state)
+    }
+  }
+
   private func settle(
     _ outcome: RecordWriter.Outcome, _ record: TrajectoryRecord, _ run: Int64, _ raw: UnsafeBufferPointer<UInt8>,
     _ origin: Origin
@@ -313,6 +327,7 @@ struct FileImport {
     switch outcome {
     case .duplicate: writer.counts.duplicates += 1
     case .copy: writer.counts.copies += 1
+    case .mustBeReadInFull: break
     case .inserted:
       let key = RecordWriter.key(record.trajectoryID, record.step)
       try writer.release(key, run: run)
@@ -329,7 +344,8 @@ struct FileImport {
     let isEnd = report.status == .imported || report.status == .resumed
     if isEnd, var state = source {
       state.bytes = log.stream.input.bytesRead
-      state.hash = log.stream.input.hash
+      let hash = log.stream.input.hash
+      state.hash = { hash }
       source = state
       if let announced = state.announced {
         let there = try Int.fetchOne(
@@ -348,10 +364,11 @@ struct FileImport {
         current_run = ?, announced_trajectories = ? WHERE id = ?
       """,
       [
-        source.bytes, source.hash, source.resume.byteOffset, source.resume.lines, source.records, state,
+        source.bytes, source.hash(), source.resume.byteOffset, source.resume.lines, source.records, state,
         source.currentRun, source.announced, source.id,
       ])
     try db.commit()
+    writer.onCommit()
   }
 }
 

@@ -16,10 +16,13 @@ public struct ImportOptions: Sendable {
   public var maxRecordBytes = 256 << 20
   /// Uncompressed bytes that are parsed at once.
   public var blockBytes = 1 << 20
+  /// Bytes of the log that are kept for a while, so that forks that repeat their parent's tokens need not be parsed; 0
+  /// parses all. Never changes what is stored.
+  public var recentBytes = 16 << 20
   /// Threads that parse and encode.
   public var workers = 2
   /// Uncompressed bytes between two commits, and the longest time in seconds.
-  public var commitBytes = 64 << 20
+  public var commitBytes = 32 << 20
   public var commitSeconds = 2.0
 
   public init() {}
@@ -129,5 +132,6 @@ struct SourceState {
   var announced: Int?
   var resume: ResumePoint
   var bytes: Int
-  var hash: String
+  /// Asked for at every commit.
+  var hash: () -> String
 }

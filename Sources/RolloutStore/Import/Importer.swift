@@ -72,7 +72,12 @@ public struct Importer {
     var report = ImportReport()
     do {
       try store.queue.writeWithoutTransaction { db in
+        let checkpointer = store.path.isEmpty ? nil : Checkpointer(database: store.path)
+        if checkpointer != nil { try db.execute(sql: "PRAGMA wal_autocheckpoint = 0") }
+        var isCopying = checkpointer != nil
+        defer { if isCopying { checkpointer?.stop() } }
         let writer = try RecordWriter(db)
+        writer.onCommit = { checkpointer?.committed() }
         var sources: [Int64] = []
         for (i, entry) in entries.enumerated() {
           var file = FileImport(importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count)
@@ -89,7 +94,11 @@ public struct Importer {
         }
         try judgeWaiting(&report, db)
         try ReportQueries(db).fill(&report, sources: Array(Set(sources)).sorted())
-        if !store.path.isEmpty { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+        checkpointer?.stop()
+        isCopying = false
+        if !store.path.isEmpty {
+          try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA wal_autocheckpoint = \(Store.autocheckpoint)")
+        }
       }
     } catch let error as DatabaseError {
       throw Store.translated(error, store.path)

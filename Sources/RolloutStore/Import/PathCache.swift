@@ -3,43 +3,40 @@ import GRDB
 import RolloutLogs
 import Rollouts
 
-/// The token columns of trajectories written lately, by which repeated prefixes are checked; older ones are read back
-/// from the database.
+/// What children need to know about trajectories: their place in the tree, and the token columns by which repeated prefixes
+/// are checked, read back from the database when one is.
 final class PathCache {
-  /// What a child needs to know about its parent.
+  /// A trajectory's place in the tree.
   struct Entry {
     var parent: Int64?
     var branch: Int
     var length: Int
-    /// Own columns, from `branch` on; `nil` for text-only trajectories.
-    var columns: TokenColumns?
-    var bytes: Int
+    /// Text-only trajectories have no columns.
+    var hasTokens: Bool
   }
 
   private let db: Database
   private var entries: [Int64: Entry] = [:]
+  private var columns: [Int64: TokenColumns] = [:]
   private var order: [Int64] = []
   private var bytes = 0
   private let decoder = ColumnDecoder()
+  /// Bytes of columns that are kept, and number of entries.
   private static let limit = 8 << 20
+  private static let maxEntries = 50_000
 
   init(_ db: Database) { self.db = db }
 
   func clear() {
     entries.removeAll()
+    columns.removeAll()
     order.removeAll()
     bytes = 0
   }
 
-  func insert(_ id: Int64, parent: Int64?, branch: Int, length: Int, columns: TokenColumns?) {
-    var size = 64
-    if let columns { size += columns.count * 14 + (columns.topLogprobs?.tokenIDs.count ?? 0) * 8 }
-    entries[id] = Entry(parent: parent, branch: branch, length: length, columns: columns, bytes: size)
-    order.append(id)
-    bytes += size
-    while bytes > Self.limit, order.count > 1 {
-      bytes -= entries.removeValue(forKey: order.removeFirst())?.bytes ?? 0
-    }
+  func insert(_ id: Int64, _ entry: Entry) {
+    if entries.count >= Self.maxEntries { entries.removeAll(keepingCapacity: true) }
+    entries[id] = entry
   }
 
   func entry(_ id: Int64) throws -> Entry? {
@@ -49,20 +46,38 @@ final class PathCache {
         db.cachedStatement(sql: "SELECT parent, branch_index, length, unit FROM trajectory WHERE id = ?"),
         arguments: [id])
     else { return nil }
-    let columns = row["unit"] == "token" ? try TrajectoryColumns.read(id, db, decoder) : nil
-    insert(id, parent: row["parent"], branch: row["branch_index"], length: row["length"], columns: columns)
-    return entries[id]
+    let entry = Entry(parent: row[0], branch: row[1], length: row[2], hasTokens: row[3] == "token")
+    insert(id, entry)
+    return entry
+  }
+
+  /// A trajectory's own columns.
+  private func columns(of id: Int64) throws -> TokenColumns {
+    if let known = columns[id] { return known }
+    let read = try TrajectoryColumns.read(id, db, decoder)
+    columns[id] = read
+    order.append(id)
+    bytes += Self.size(read)
+    while bytes > Self.limit, order.count > 1 {
+      if let old = columns.removeValue(forKey: order.removeFirst()) { bytes -= Self.size(old) }
+    }
+    return read
+  }
+
+  private static func size(_ columns: TokenColumns) -> Int {
+    64 + columns.count * 14 + (columns.topLogprobs?.tokenIDs.count ?? 0) * 8
   }
 
   /// Where a record's repetition of its parent's prefix differs from the parent, in words; `nil` if it does not.
   func disagreement(_ record: TrajectoryRecord, with parent: Int64) throws -> String? {
-    guard let columns = record.columns, record.firstIndex < record.branchIndex else { return nil }
+    guard case .columns(let columns) = record.repeated else { return nil }
     var owner: Int64? = parent
     var end = record.branchIndex
     while end > record.firstIndex, let id = owner, let entry = try entry(id) {
       let start = max(record.firstIndex, min(entry.branch, end))
       if start < end {
-        guard let own = entry.columns else { return "the parent is text-only" }
+        guard entry.hasTokens else { return "the parent is text-only" }
+        let own = try self.columns(of: id)
         let difference = columns.firstDifference(
           from: own, mine: (start - record.firstIndex)..<(end - record.firstIndex), theirs: start - entry.branch)
         if let difference {

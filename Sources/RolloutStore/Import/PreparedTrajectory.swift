@@ -1,21 +1,20 @@
+import RolloutLogs
 import Rollouts
 
 /// A trajectory ready to be written: its own part cut out and encoded.
 struct PreparedTrajectory: Sendable {
-  /// The record; its columns still cover everything it stores, so that a repeated prefix can be checked.
+  /// The record without its columns: those are in the segments.
   var record: TrajectoryRecord
+  /// Whether the record has tokens, and how many it owns.
+  var hasTokens: Bool
+  /// Units that the trajectory owns.
+  var owned: Int
   var segments: [PreparedSegment]
   var evidence: Evidence
   /// Of everything the record says.
   var contentHash: UInt64
   /// Of everything but ids and order.
   var rowHash: UInt64
-
-  /// Units that the trajectory owns.
-  var owned: Int {
-    if let columns = record.columns { return columns.count - (record.branchIndex - record.firstIndex) }
-    return segments.count
-  }
 }
 
 /// One own segment with its token columns as blobs.
@@ -25,12 +24,21 @@ struct PreparedSegment: Sendable {
   var tokens: EncodedTokens?
 }
 
+/// The blobs of a segment, one behind the other.
 struct EncodedTokens: Sendable {
-  var tokenIDs: [UInt8]
-  var lossMask: [UInt8]?
-  var logprobs: [UInt8]?
-  var topLogprobs: [UInt8]?
-  var entropies: [UInt8]?
+  var bytes: [UInt8] = []
+  var tokenIDs: Range<Int>?
+  var lossMask: Range<Int>?
+  var logprobs: Range<Int>?
+  var topLogprobs: Range<Int>?
+  var entropies: Range<Int>?
+
+  /// Appends a blob and says where it stands.
+  fileprivate mutating func add(_ blob: [UInt8]?) -> Range<Int>? {
+    guard let blob else { return nil }
+    bytes += blob
+    return (bytes.count - blob.count)..<bytes.count
+  }
 }
 
 /// Cuts and encodes trajectories.
@@ -40,39 +48,42 @@ final class TrajectoryPreparer {
   private let encoder = ColumnEncoder()
 
   /// The trajectory's own part: segments behind the branch, clipped to it, with their columns encoded.
-  /// - Parameter columns: the record's columns with ids that are final.
-  func prepare(_ record: TrajectoryRecord) -> PreparedTrajectory {
+  /// - Parameters:
+  ///   - record: with token ids that are final.
+  ///   - desk: gets the record's columns back.
+  func prepare(_ record: TrajectoryRecord, with desk: ReadingDesk? = nil) -> PreparedTrajectory {
+    var record = record
+    let columns = record.columns
+    record.columns = nil
     var evidence: Evidence = []
     var segments: [PreparedSegment] = []
     var own = ContentHash64()
     var flat = 0
     let branch = record.branchIndex
     if record.text != nil || record.segments.contains(where: { $0.text != nil }) { evidence.insert(.text) }
-    if let columns = record.columns {
-      if columns.strings == nil { evidence.insert(.tokenIDs) }
-      let cut = branch - record.firstIndex
-      if let top = columns.topLogprobs { for i in 0..<cut { flat += Int(top.counts[i]) } }
-    }
+    if let columns, columns.strings == nil { evidence.insert(.tokenIDs) }
     for var segment in record.segments {
       let isBefore =
         segment.end < branch || (segment.end == branch && (segment.count > 0 || record.firstIndex < branch))
       if isBefore { continue }
       segment.start = max(segment.start, branch)
       own.add(segment)
-      guard let columns = record.columns else {
+      guard let columns else {
         segments.append(
           PreparedSegment(segment: segment, generated: segment.kind == .toolResult ? 0 : segment.count, tokens: nil))
         continue
       }
-      let range = (segment.start - record.firstIndex)..<(segment.end - record.firstIndex)
+      let range = (segment.start - branch)..<(segment.end - branch)
       let mask = columns.lossMask[range]
       segments.append(
         PreparedSegment(
           segment: segment, generated: mask.count { $0 == 1 },
           tokens: range.isEmpty ? nil : encode(columns, range, mask, &flat, &evidence, &own)))
     }
+    if let columns { desk?.reclaim(columns) }
     return PreparedTrajectory(
-      record: record, segments: segments, evidence: evidence, contentHash: contentHash(record, own),
+      record: record, hasTokens: columns != nil, owned: columns?.count ?? segments.count, segments: segments,
+      evidence: evidence, contentHash: contentHash(record, own),
       rowHash: rowHash(record, own))
   }
 
@@ -80,24 +91,26 @@ final class TrajectoryPreparer {
     _ columns: TokenColumns, _ range: Range<Int>, _ mask: ArraySlice<UInt8>, _ flat: inout Int,
     _ evidence: inout Evidence, _ own: inout ContentHash64
   ) -> EncodedTokens {
-    var out = EncodedTokens(tokenIDs: encoder.integers(columns.tokenIDs[range]))
+    var out = EncodedTokens()
+    out.tokenIDs = out.add(encoder.integers(columns.tokenIDs[range]))
     columns.tokenIDs[range].withUnsafeBytes { own.add($0) }
     mask.withUnsafeBytes { own.add($0) }
-    out.lossMask = encoder.mask(mask)
+    out.lossMask = out.add(encoder.mask(mask))
     if let column = columns.logprobs, hasValue(column, range) {
-      out.logprobs = encoder.reals(column, range)
+      out.logprobs = out.add(encoder.reals(column, range))
       own.add(column, range)
       evidence.insert(.sampledLogprobs)
     }
     if let column = columns.entropies, hasValue(column, range) {
-      out.entropies = encoder.reals(column, range)
+      out.entropies = out.add(encoder.reals(column, range))
       own.add(column, range)
       evidence.insert(.entropies)
     }
     if let top = columns.topLogprobs {
       var n = 0
       for i in range { n += Int(top.counts[i]) }
-      out.topLogprobs = encoder.candidates(top, range, flat..<(flat + n))
+      out.topLogprobs = out.add(
+        encoder.candidates(top, range, flat..<(flat + n), sampled: columns.tokenIDs[range]))
       if n > 0 {
         evidence.insert(.topLogprobs)
         top.counts[range].withUnsafeBytes { own.add($0) }

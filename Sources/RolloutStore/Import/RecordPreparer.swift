@@ -28,9 +28,16 @@ struct PreparedBlock: Sendable {
 /// One thread uses one.
 struct RecordPreparer {
   let format: any LogFormat
+  let desk: ReadingDesk
   let trajectories = TrajectoryPreparer()
 
+  init(format: any LogFormat, recent: RecentRecords? = nil) {
+    self.format = format
+    desk = ReadingDesk(recent: recent)
+  }
+
   func prepare(_ block: RecordBlock) -> PreparedBlock {
+    desk.recent?.add(block)
     var items: [PreparedBlock.Item] = []
     items.reserveCapacity(block.slices.count)
     for (i, slice) in block.slices.enumerated() {
@@ -39,7 +46,7 @@ struct RecordPreparer {
         if let at = LogText.firstInvalidUTF8(in: bytes) {
           throw RecordError(.invalidUTF8, "not valid UTF-8 at byte \(at) of the record", at: at)
         }
-        let records = try format.records(in: bytes, at: slice.position)
+        let records = try format.records(in: bytes, at: slice.position, with: desk)
         items.append(.records(records.map(prepare), slice: i))
       } catch {
         items.append(.bad(error, slice: i))
@@ -52,7 +59,8 @@ struct RecordPreparer {
     switch record {
     case .run(let run): .run(run)
     case .group(let group): .group(group)
-    case .trajectory(let t): t.columns?.strings == nil ? .trajectory(trajectories.prepare(t)) : .unnumbered(t)
+    case .trajectory(let t):
+      t.columns?.strings == nil ? .trajectory(trajectories.prepare(t, with: desk)) : .unnumbered(t)
     case .call(let call): .call(call)
     case .end(let count): .end(count)
     }

@@ -14,6 +14,9 @@ extension RecordWriter {
     case copy
     /// It needs another record first.
     case waits(reason: QuarantineReason, for: String, as: String, message: String)
+    /// It was read by comparing its bytes with a record that is not the one its parent was stored from: nothing is written,
+    /// and it must be read in full.
+    case mustBeReadInFull
   }
 
   /// Writes a trajectory.
@@ -36,7 +39,12 @@ extension RecordWriter {
           reason: .missingParent, for: Self.key(parent, record.step), as: key,
           message: "parent \(parent) is not in the log")
       }
-      try check(record, against: row, named: parent)
+      if case .sameAsRecord(let offset) = record.repeated,
+        row["source"] as Int64 != origin.source || row["byte_offset"] as Int != offset
+      {
+        return .mustBeReadInFull
+      }
+      try check(prepared, against: row, named: parent)
       parentID = row["id"]
       textShared = sharedText(record, parent: row)
     }
@@ -56,26 +64,27 @@ extension RecordWriter {
   private func parentRow(_ parent: String, _ record: TrajectoryRecord, _ run: Int64) throws -> Row? {
     try fetch(
       """
-      SELECT t.id, t.length, t.unit, t.text, t.text_shared, g.group_id FROM trajectory t
+      SELECT t.id, t.length, t.unit, t.text, t.text_shared, t.source, t.byte_offset, g.group_id FROM trajectory t
       JOIN prompt_group g ON g.id = t.prompt_group
       WHERE t.run = ? AND t.trajectory_id = ? AND coalesce(t.step, 'none') = coalesce(?, 'none')
       """, [run, parent, record.step])
   }
 
-  private func check(_ record: TrajectoryRecord, against parent: Row, named name: String) throws {
+  private func check(_ prepared: PreparedTrajectory, against parent: Row, named name: String) throws {
+    let record = prepared.record
     let length: Int = parent["length"]
     let branch = record.branchIndex
     guard ByteString(parent["group_id"]) == ByteString(record.groupID.withoutZeros) else {
       throw RecordError(.badBranch, "parent \(name) is in group \(parent["group_id"] as String), not \(record.groupID)")
     }
-    guard (parent["unit"] == "token") == (record.columns != nil) else {
+    guard (parent["unit"] == "token") == prepared.hasTokens else {
       throw RecordError(
         .badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
     }
     guard branch <= length else {
       throw RecordError(.badBranch, "the branch index is \(branch), behind the parent's end \(length)")
     }
-    if record.columns != nil, let cut = try toolResult(around: branch, on: parent["id"]) {
+    if prepared.hasTokens, let cut = try toolResult(around: branch, on: parent["id"]) {
       throw RecordError(
         .badBranch, "the branch index \(branch) lies inside a tool result \(cut.lowerBound)..<\(cut.upperBound)")
     }
@@ -108,15 +117,17 @@ extension RecordWriter {
     guard record.firstIndex < record.branchIndex, let text = record.text,
       let other = parent["text"] as String?, parent["text_shared"] == 0
     else { return 0 }
-    let mine = Array(text.utf8)
-    var n = 0
-    for (a, b) in zip(mine, other.utf8) {
-      if a != b { break }
-      n += 1
+    var (mine, theirs) = (text, other)
+    return mine.withUTF8 { mine in
+      theirs.withUTF8 { theirs in
+        var n = 0
+        let limit = min(mine.count, theirs.count)
+        while n < limit, mine[n] == theirs[n] { n += 1 }
+        // Not in the middle of a character.
+        while n > 0, n < mine.count, mine[n] & 0xC0 == 0x80 { n -= 1 }
+        return n
+      }
     }
-    // Not in the middle of a character.
-    while n > 0, n < mine.count, mine[n] & 0xC0 == 0x80 { n -= 1 }
-    return n
   }
 
   // MARK: Duplicates
@@ -160,7 +171,7 @@ extension RecordWriter {
         reason: .missingPart, for: "\(key)#\(record.part - 1)", as: "\(key)#\(record.part)",
         message: "part \(record.part) of \(record.trajectoryID) without part \(record.part - 1)")
     }
-    guard record.columns == nil else {
+    guard !prepared.hasTokens else {
       throw RecordError(.unknownRecord, "parts of trajectories with tokens are not supported")
     }
     let id: Int64 = known["id"]
@@ -209,7 +220,7 @@ extension RecordWriter {
       [
         id, run, group, record.trajectoryID, record.step, record.rolloutIndex, parent, record.branchIndex,
         record.branch,
-        record.columns == nil ? "segment" : "token", record.branchIndex + owned, owned,
+        prepared.hasTokens ? "token" : "segment", record.branchIndex + owned, owned,
         prepared.segments.reduce(0) { $0 + $1.generated }, record.reward, record.dataSource, record.policyVersion,
         record.finishReason, record.multiplicity, prepared.evidence.rawValue, record.entropyKind, text, textShared,
         record.extra, record.part, Int64(bitPattern: prepared.contentHash), Int64(bitPattern: prepared.rowHash),
@@ -223,14 +234,12 @@ extension RecordWriter {
         [id, part.name, part.score, part.weight])
     }
     for finding in record.findings { try insert(finding, trajectory: id, source: origin.source) }
-    var columns = record.columns
-    if record.firstIndex < record.branchIndex {
-      columns = columns?.suffix(from: record.branchIndex - record.firstIndex)
-    }
     paths.insert(
-      id, parent: parent, branch: record.branchIndex, length: record.branchIndex + owned, columns: columns)
+      id,
+      PathCache.Entry(
+        parent: parent, branch: record.branchIndex, length: record.branchIndex + owned, hasTokens: prepared.hasTokens))
     counts.trajectories += 1
-    counts.tokens += record.columns == nil ? 0 : owned
+    counts.tokens += prepared.hasTokens ? owned : 0
     return id
   }
 
@@ -248,16 +257,22 @@ extension RecordWriter {
       let segment = prepared.segment
       let id = try newID("segment")
       ids.append(id)
-      try execute(
-        """
-        INSERT INTO segment (id, trajectory, ordinal, kind, tool, start_index, end_index, generated, tool_call_id, status,
-          latency_s, arguments, text, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-        """,
-        [
-          id, trajectory, firstOrdinal + i, segment.kind.rawValue, segment.tool, segment.start, segment.end,
-          prepared.generated, segment.toolCallID, segment.status, segment.latency, segment.arguments, segment.text,
-          segment.extra,
-        ])
+      try insertSegment.run { row in
+        row.bind(id)
+        row.bind(trajectory)
+        row.bind(firstOrdinal + i)
+        row.bind(segment.kind.rawValue)
+        row.bind(segment.tool)
+        row.bind(segment.start)
+        row.bind(segment.end)
+        row.bind(prepared.generated)
+        row.bind(segment.toolCallID)
+        row.bind(segment.status)
+        row.bind(segment.latency)
+        row.bind(segment.arguments)
+        row.bind(segment.text)
+        row.bind(segment.extra)
+      }
       if let tokens = prepared.tokens { try insert(tokens, segment: id) }
     }
     return ids
@@ -265,32 +280,13 @@ extension RecordWriter {
 
   /// Blobs are most of the bytes, so they are bound without copies.
   private func insert(_ tokens: EncodedTokens, segment: Int64) throws {
-    let statement = try statement(
-      """
-      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies) VALUES (?,?,?,?,?,?)
-      """)
-    let handle = statement.sqliteStatement
-    sqlite3_bind_int64(handle, 1, segment)
-    let code = Self.bind(
-      [tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies][...], 2, handle)
-    sqlite3_reset(handle)
-    sqlite3_clear_bindings(handle)
-    guard code == SQLITE_DONE else {
-      throw DatabaseError(
-        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
-    }
-  }
-
-  /// Binds the blobs one inside the other, so that all their bytes stay put while the statement runs.
-  private static func bind(_ blobs: ArraySlice<[UInt8]?>, _ index: Int32, _ handle: OpaquePointer) -> Int32 {
-    guard let first = blobs.first else { return sqlite3_step(handle) }
-    guard let blob = first else {
-      sqlite3_bind_null(handle, index)
-      return bind(blobs.dropFirst(), index + 1, handle)
-    }
-    return blob.withUnsafeBytes { bytes in
-      sqlite3_bind_blob(handle, index, bytes.baseAddress, Int32(bytes.count), nil)
-      return bind(blobs.dropFirst(), index + 1, handle)
+    try tokens.bytes.withUnsafeBytes { all in
+      try insertTokens.run { row in
+        row.bind(segment)
+        for range in [tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies] {
+          row.bind(lasting: range.map { UnsafeRawBufferPointer(rebasing: all[$0]) })
+        }
+      }
     }
   }
 
@@ -319,15 +315,16 @@ extension RecordWriter {
     for (number, call) in calls.enumerated() {
       let result = call.result.map { segments[$0] }
       let made = call.call.map { segments[$0] }
-      try execute(
-        """
-        INSERT INTO tool_call (id, trajectory, number, tool, tool_call_id, call_segment, result_segment)
-        VALUES (?,?,?,?,?,?,?)
-        """,
-        [
-          newID("tool_call"), trajectory, number, result?.tool ?? made?.tool, result?.toolCallID ?? made?.toolCallID,
-          call.call.map { ids[$0] }, call.result.map { ids[$0] },
-        ])
+      let id = try newID("tool_call")
+      try insertToolCall.run { row in
+        row.bind(id)
+        row.bind(trajectory)
+        row.bind(number)
+        row.bind(result?.tool ?? made?.tool)
+        row.bind(result?.toolCallID ?? made?.toolCallID)
+        row.bind(call.call.map { ids[$0] })
+        row.bind(call.result.map { ids[$0] })
+      }
     }
   }
 }
@@ -338,21 +335,5 @@ extension ContentHash64 {
     hash.add(UInt64(bitPattern: a))
     hash.add(b)
     return hash.value
-  }
-}
-
-extension TokenColumns {
-  /// The columns behind the first `n` tokens.
-  func suffix(from n: Int) -> TokenColumns {
-    guard n > 0 else { return self }
-    let range = n..<count
-    var out = TokenColumns(tokenIDs: Array(tokenIDs[range]), lossMask: Array(lossMask[range]))
-    out.logprobs = logprobs?.slice(range)
-    out.entropies = entropies?.slice(range)
-    if let top = topLogprobs {
-      out.topLogprobs = top.slice(range, from: top.counts[..<n].reduce(0) { $0 + Int($1) }).0
-    }
-    out.strings = strings
-    return out
   }
 }

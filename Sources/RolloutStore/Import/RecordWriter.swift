@@ -20,15 +20,24 @@ final class RecordWriter {
   let preparer = TrajectoryPreparer()
   /// Formats by source, to read a record again that had to wait.
   var formats: [Int64: any LogFormat] = [:]
+  /// Called when something was committed.
+  var onCommit: () -> Void = {}
   /// Of the file that is read.
   var counts = ImportCounts()
   /// Bad records of all files, without those that still wait for another one.
   var bad = 0
 
+  /// The statements that run for every segment.
+  let insertSegment: Inserter
+  let insertTokens: Inserter
+  let insertToolCall: Inserter
+
   private var nextID: [String: Int64] = [:]
   private var statements: [String: Statement] = [:]
   private var runs: [ByteString: Int64] = [:]
   private var groups: [GroupKey: Int64] = [:]
+  /// By group: a hash of the facts that it was last found to have; records repeat them.
+  private var agreed: [Int64: UInt64] = [:]
   var strings: StringTable
   /// Records in the quarantine that wait for another one.
   var waiting: Int
@@ -49,6 +58,23 @@ final class RecordWriter {
     self.db = db
     paths = PathCache(db)
     strings = StringTable(db)
+    insertSegment = try Inserter(
+      db,
+      """
+      INSERT INTO segment (id, trajectory, ordinal, kind, tool, start_index, end_index, generated, tool_call_id, status,
+        latency_s, arguments, text, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+      """)
+    insertTokens = try Inserter(
+      db,
+      """
+      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies) VALUES (?,?,?,?,?,?)
+      """)
+    insertToolCall = try Inserter(
+      db,
+      """
+      INSERT INTO tool_call (id, trajectory, number, tool, tool_call_id, call_segment, result_segment)
+      VALUES (?,?,?,?,?,?,?)
+      """)
     waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
     try readIDs()
   }
@@ -155,6 +181,15 @@ final class RecordWriter {
     var promptTokenIDs: [Int32]?
     var groundTruth: String?
     var extra: String?
+
+    var hash: UInt64 {
+      var hash = ContentHash64()
+      for text in [dataSource, promptText, groundTruth, extra] { hash.add(text) }
+      hash.add(policyVersion)
+      promptTokenIDs?.withUnsafeBytes { hash.add($0) }
+      hash.add(promptTokenIDs?.count)
+      return hash.value
+    }
   }
 
   func write(_ group: GroupRecord, _ origin: Origin, source: inout SourceState) throws {
@@ -171,6 +206,7 @@ final class RecordWriter {
 
   /// The row of a group, with the facts added that it did not have; facts that differ from known ones are an error.
   func group(_ key: GroupKey, _ facts: GroupFacts, _ origin: Origin) throws -> Int64 {
+    if let id = groups[key], let hash = agreed[id], hash == facts.hash { return id }
     let prompt = facts.promptTokenIDs.map { Data(preparerEncoder.integers($0[...])) }
     if let id = try groups[key] ?? knownGroup(key) {
       remember(key, id)
@@ -178,10 +214,12 @@ final class RecordWriter {
         || facts.dataSource != nil || facts.policyVersion != nil
       {
         try merge(facts, prompt, into: id, key)
+        agreed[id] = facts.hash
       }
       return id
     }
     let id = try newID("prompt_group")
+    agreed[id] = facts.hash
     try execute(
       """
       INSERT INTO prompt_group (id, run, group_id, step, data_source, policy_version, prompt_text, prompt_token_ids,
@@ -202,7 +240,10 @@ final class RecordWriter {
   }
 
   private func remember(_ key: GroupKey, _ id: Int64) {
-    if groups.count >= 10_000 { groups.removeAll(keepingCapacity: true) }
+    if groups.count >= 10_000 {
+      groups.removeAll(keepingCapacity: true)
+      agreed.removeAll(keepingCapacity: true)
+    }
     groups[key] = id
   }
 
@@ -232,6 +273,7 @@ final class RecordWriter {
     try readIDs()
     runs.removeAll()
     groups.removeAll()
+    agreed.removeAll()
     paths.clear()
     strings = StringTable(db)
     waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
