@@ -16,8 +16,9 @@ public struct ImportOptions: Sendable {
   public var maxRecordBytes = 256 << 20
   /// Uncompressed bytes that are parsed at once.
   public var blockBytes = 1 << 20
-  /// Bytes of the log that are kept for a while, so that forks that repeat their parent's tokens need not be parsed; 0
-  /// parses all. Never changes what is stored.
+  /// Bytes of the log that are kept for a while, so that forks that repeat their parent's tokens need not be parsed.
+  ///
+  /// Never changes what is stored.
   public var recentBytes = 16 << 20
   /// Threads that parse and encode.
   public var workers = 2
