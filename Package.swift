@@ -37,7 +37,9 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
-      resources: [.embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql")],
+      resources: [
+        .embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
+      ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "AdaptiveRollout", "CKernels"], swiftSettings: settings),
@@ -49,6 +51,7 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
+    .target(name: "Learner", dependencies: ["Policy", "Replay", "Rollouts"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
       resources: [
@@ -60,7 +63,7 @@ let package = Package(
       name: "arpo-replay",
       dependencies: [
         "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Queries", "Exporting",
-        "Policy", "Sampling", "Demonstration",
+        "Policy", "Sampling", "Demonstration", "Learner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -116,6 +119,9 @@ let package = Package(
       name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "CPolicyKernels", "RolloutLogs", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "LearnerTests", dependencies: ["Learner", "Policy", "Replay", "Rollouts", "TestSupport"],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]

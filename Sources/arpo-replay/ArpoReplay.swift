@@ -30,6 +30,6 @@ struct ArpoReplay: ParsableCommand {
     subcommands: [
       ImportCommand.self, AuditCommand.self, BranchesCommand.self, BudgetCommand.self, SimulateCommand.self,
       TreeCommand.self, AttributeCommand.self, CompareCommand.self, ScoreCommand.self, AnalyzeCommand.self,
-      QueryCommand.self, SchemaCommand.self, ExportCommand.self, SampleCommand.self,
+      LearnCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self, SampleCommand.self,
     ])
 }

@@ -128,7 +128,7 @@ struct GroupReader {
     }
   }
 
-  private func read(_ group: Row, _ run: ReplayRun) throws -> StoredGroup {
+  func read(_ group: Row, _ run: ReplayRun) throws -> StoredGroup {
     let id: Int64 = group["id"]
     let dataSource: String? = group["data_source"]
     let policyVersion: Int? = group["policy_version"]

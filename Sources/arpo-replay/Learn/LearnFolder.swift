@@ -1,0 +1,83 @@
+import Foundation
+import Learner
+import RolloutStore
+
+/// The folder that a run writes: what may be there before it begins, and what is left when it ends.
+struct LearnFolder {
+  let path: String
+
+  init(_ path: String) { self.path = path }
+
+  private var entries: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
+
+  /// Whether a run that is to go on has nothing left to do.
+  func isComplete(isResumed: Bool) throws -> Bool {
+    try isResumed && LearnManifest.state(in: path) == "complete"
+  }
+
+  /// Refuses folders that hold something.
+  func check(isResumed: Bool, overwrites: Bool) throws {
+    guard !entries.isEmpty else { return }
+    let holdsRun = try LearnManifest.state(in: path) != nil
+    guard holdsRun else {
+      throw LearnerError("\(path) is not empty and holds no run of the learner: choose another --out")
+    }
+    if isResumed || overwrites { return }
+    throw LearnerError("\(path) holds a run already: --resume goes on with it, --overwrite starts over")
+  }
+
+  /// Makes the folder, or empties one that held a run.
+  func begin(overwrites: Bool) throws {
+    if overwrites {
+      for name in entries { try FileManager.default.removeItem(atPath: path + "/" + name) }
+    }
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  /// Checkpoints and scores, which only a run that goes on needs.
+  func removeWorkingFiles() {
+    for name in ["checkpoints", "scores"] { try? FileManager.default.removeItem(atPath: path + "/" + name) }
+  }
+
+  /// Puts the numbers of the updates that a killed run had not yet put there into the database.
+  func restoreMetrics(of run: Int64, in store: Store) throws {
+    let text = try String(contentsOfFile: path + "/metrics.jsonl", encoding: .utf8)
+    var steps: [(step: Int, values: [(name: String, value: Double)])] = []
+    for line in text.split(separator: "\n") {
+      guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
+        let step = object["step"] as? Int
+      else { continue }
+      let values = object.compactMap { key, value in
+        ["step", "epoch"].contains(key) ? nil : (value as? Double).map { (name: key, value: $0) }
+      }
+      steps.append((step, values))
+    }
+    try store.addLearnerMetrics(run, steps)
+  }
+}
+
+/// What a run says on standard output when it ends.
+struct LearnSummary {
+  let out: String
+  let state: LearnerRunRecord.State
+  let trainerState: TrainingState
+  let last: UpdateReport?
+
+  func write(_ format: OutputFormat) throws {
+    let names = [
+      "actor/pg_loss", "actor/kl_loss", "actor/entropy", "actor/grad_norm", "rollout_corr/rollout_is_eff_sample_size",
+      "perf/throughput",
+    ]
+    let columns = [
+      OutputColumn("out"), OutputColumn("state"), OutputColumn("updates", isCount: true),
+      OutputColumn("skipped", isCount: true), OutputColumn("tokens", isCount: true),
+    ]
+    let writer = RowWriter(format: format, columns: columns + names.map { OutputColumn($0) })
+    try writer.write(
+      [
+        .text(out), .text(state.rawValue), .int(trainerState.update), .int(trainerState.skipped),
+        .int(trainerState.tokens),
+      ] + names.map { name in last?.metrics[name].map { .double($0) } ?? .null })
+    try writer.finish()
+  }
+}
