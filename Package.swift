@@ -95,7 +95,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "arpo-replay", "Demonstration", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "TestSupport",
+        "arpo-replay", "Demonstration", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "Policy",
+        "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       swiftSettings: settings),

@@ -165,8 +165,15 @@ import Testing
   @Test func anOlderDatabaseIsRead() throws {
     let queue = try DatabaseQueue(path: trial.database)
     try queue.write { db in
-      for view in ["segment_advantages", "advantages", "attributions"] { try db.execute(sql: "DROP VIEW \(view)") }
-      for table in ["segment_advantage", "advantage", "attribution"] { try db.execute(sql: "DROP TABLE \(table)") }
+      // What later versions made, newest first.
+      let made = try Row.fetchAll(
+        db,
+        sql: """
+          SELECT type, name FROM sqlite_master WHERE type IN ('view', 'table') AND name NOT LIKE 'sqlite_%'
+            AND rowid >= (SELECT rowid FROM sqlite_master WHERE name = 'attribution') ORDER BY rowid DESC
+          """)
+      #expect(made.contains { $0["name"] == "advantage" })
+      for row in made { try db.execute(sql: "DROP \(row["type"] as String) \(row["name"] as String)") }
       try db.execute(sql: "PRAGMA user_version = 1")
     }
     try queue.close()

@@ -1,5 +1,6 @@
 import Foundation
 import Learner
+import RolloutLogs
 import RolloutStore
 
 /// The folder that a run writes: what may be there before it begins, and what is left when it ends.
@@ -44,11 +45,10 @@ struct LearnFolder {
     let text = try String(contentsOfFile: path + "/metrics.jsonl", encoding: .utf8)
     var steps: [(step: Int, values: [(name: String, value: Double)])] = []
     for line in text.split(separator: "\n") {
-      guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
-        let step = object["step"] as? Int
-      else { continue }
-      let values = object.compactMap { key, value in
-        ["step", "epoch"].contains(key) ? nil : (value as? Double).map { (name: key, value: $0) }
+      let object = try JSONValue(parsing: String(line))
+      guard let step = object["step"]?.int else { continue }
+      let values = (object.members ?? []).compactMap { member in
+        ["step", "epoch"].contains(member.key) ? nil : member.value.double.map { (name: member.key, value: $0) }
       }
       steps.append((step, values))
     }
