@@ -185,7 +185,7 @@ import TestSupport
   @Test func wrongUsageAndWrongFolders() throws {
     #expect(try learn("x", ["--loss", "ppo-clip", "--behaviour", "none"]).status == 64)
     #expect(try learn("x", ["--loss", "nonsense"]).status == 64)
-    #expect(try learn("x", ["--attribution", "nonsense"]).status == 1)
+    #expect(try learn("x", ["--attribution", "nonsense"]).status == 64)
     #expect(try learn(nil).status == 64)
     try folder.write(["mine"], "full/notes.txt")
     let refused = try learn("full", Self.small + ["--overwrite"])

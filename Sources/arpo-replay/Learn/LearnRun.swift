@@ -186,10 +186,11 @@ struct LearnRun {
     rules.wantsLogprobs = data.minEvidence == .sampledLogprobs
     rules.dropsDegenerate = !data.keepDegenerate && loss.needsAdvantages
     rules.threads = max(1, min(8, training.threads))
-    let line = CountLine(traits: traits)
+    let line = StatusLine(traits: traits)
     defer { line.finish() }
-    let set = try TrainingSet(TrainingSelection(database: database, rules: rules)) { groups in
-      if interruption.isRequested { throw TrainingInterrupted() }
+    func tick() throws { if interruption.isRequested { throw TrainingInterrupted() } }
+    let set = try TrainingSet(TrainingSelection(database: database, rules: rules, tick: tick)) { groups in
+      try tick()
       if !isQuiet { line.update("reading groups: \(groups)") }
     }
     let counts = set.counts
@@ -246,7 +247,7 @@ struct LearnRun {
   }
 
   private var scoringProgress: LearnPlan.ScoringProgress {
-    let line = CountLine(traits: traits)
+    let line = StatusLine(traits: traits)
     let quiet = isQuiet
     return { what, group, count in
       guard !quiet else { return }

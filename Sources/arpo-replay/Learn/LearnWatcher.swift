@@ -7,7 +7,7 @@ final class LearnWatcher: TrainingObserver {
   private let interruption: Interruption
   private let traits: TerminalTraits
   private let isQuiet: Bool
-  private let line: CountLine
+  private let line: StatusLine
   private let database: Store?
   private let run: Int64
   private var waiting: [(step: Int, values: [(name: String, value: Double)])] = []
@@ -26,7 +26,7 @@ final class LearnWatcher: TrainingObserver {
     self.interruption = interruption
     self.traits = traits
     isQuiet = quiet
-    line = CountLine(traits: traits)
+    line = StatusLine(traits: traits)
     self.database = database
     self.run = run
   }

@@ -42,36 +42,25 @@ final class TrainingSelection: Sendable {
   private let store: Store
   /// ``Store/forEachGroup`` holds its store's one connection.
   private let origins: Store
-  private let stored: AttributionReader?
-  private let computed: GroupAdvantages?
+  private let named: NamedAdvantages?
 
-  init(database: String, rules: Rules) throws {
+  /// - Parameter tick: called now and then while batches are looked at; it may throw to stop.
+  init(database: String, rules: Rules, tick: () throws -> Void = {}) throws {
     self.rules = rules
-    store = try Store.open(database, for: .reading)
+    let store = try Store.open(database, for: .reading)
+    self.store = store
     origins = try Store.open(database, for: .reading)
     if let condition = rules.condition { try store.check(condition: condition) }
-    if let name = rules.attribution {
-      if try store.attributions().contains(where: { $0.name == name }) {
-        let reader = try store.attribution(named: name)
-        stored = reader
-        computed = nil
-        attributionFormula = "\(reader.record.strategy): \(reader.record.formula)"
-      } else if let strategy = AttributionStrategies.named(name) {
-        stored = nil
-        computed = try GroupAdvantages(named: name, store, rules.selection, threads: rules.threads)
-        attributionFormula = "\(strategy.name): \(strategy.formula)"
-      } else {
-        let kept = try store.attributions().map(\.name)
-        throw StoreError(
-          .missing,
-          "there is no attribution \(name): neither kept in the database (\(kept.isEmpty ? "it has none" : kept.joined(separator: ", "))) nor a strategy (\(AttributionStrategies.all.map(\.name).joined(separator: ", ")))"
-        )
-      }
-    } else {
-      stored = nil
-      computed = nil
-      attributionFormula = nil
+    named = try rules.attribution.map {
+      try NamedAdvantages(named: $0, store, rules.selection, threads: rules.threads, tick: tick)
     }
+    attributionFormula =
+      switch named {
+      case .stored(let reader): "\(reader.record.strategy): \(reader.record.formula)"
+      case .computed:
+        rules.attribution.flatMap { AttributionStrategies.named($0) }.map { "\($0.name): \($0.formula)" }
+      case nil: nil
+      }
   }
 
   /// The groups of the database in their order, each with what becomes of it.
@@ -150,8 +139,7 @@ final class TrainingSelection: Sendable {
   }
 
   private func advantages(_ tree: RolloutTree) throws -> [PathAdvantages] {
-    if let stored { return try stored.advantages(of: tree.group) }
-    if let computed { return computed.of(tree) }
+    if let named { return try named.of(tree) }
     // Supervised: every trajectory counts, whatever it earned.
     return tree.paths.map { _ in .constant(1) }
   }
