@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay-bench",
       dependencies: [
-        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout",
+        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Policy",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -12,8 +12,9 @@ struct Bench: ParsableCommand {
         swift run -c release arpo-replay-bench compare LOG --peers DIR
         swift run -c release arpo-replay-bench scale SMALL LARGE
         swift run -c release arpo-replay-bench phases LOG
+        swift run -c release arpo-replay-bench policy --peer DIR/peer_torch.py
       """,
-    subcommands: [CompareCommand.self, ScaleCommand.self, PhasesCommand.self])
+    subcommands: [CompareCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self])
 }
 
 /// Medians and the like.
