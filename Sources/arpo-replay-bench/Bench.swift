@@ -13,8 +13,11 @@ struct Bench: ParsableCommand {
         swift run -c release arpo-replay-bench scale SMALL LARGE
         swift run -c release arpo-replay-bench phases LOG
         swift run -c release arpo-replay-bench policy --peer DIR/peer_torch.py
+        swift run -c release arpo-replay-bench simulate LOG
       """,
-    subcommands: [CompareCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self])
+    subcommands: [
+      CompareCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self, SimulateBenchCommand.self,
+    ])
 }
 
 /// Medians and the like.

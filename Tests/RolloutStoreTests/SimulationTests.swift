@@ -125,7 +125,40 @@ import Testing
     #expect(tally.leaves == 8000 && tally.loggedLeaves == 4000)
     #expect(tally.calls.all - tally.calls.standIn == 4000 * calls)
     // One leaf with a reward: no spread, and none is made up.
-    #expect(tally.spread.count == 0 && tally.signal.count == 0)
+    #expect(tally.variance == nil && tally.signal.count == 0)
+    #expect(tally.pairs == 4000 && tally.siblingPairs == tally.forks)
+  }
+
+  /// All leaves logged and none akin: the variance is the rewards' own.
+  @Test func theVarianceOfStrangers() throws {
+    for group in groups {
+      let roots = group.trajectories.filter { $0.declaredParent == nil }
+      let alone = ReplayGroup(run: group.run, id: group.id, step: group.step, trajectories: roots)
+      var options = SimulationOptions()
+      options.rollouts = roots.count
+      options.callLimit = 1000
+      options.repetitions = 2
+      let tally = try tally(alone, options, .global)
+      let std = weightedMeanStd(roots.compactMap(\.reward), roots.map { _ in 1 }, divisorLess: 1).std
+      if let std { #expect(abs((tally.variance ?? -1) - std * std) < 1e-12) }
+      #expect(tally.siblingPairs == 0)
+    }
+  }
+
+  /// Siblings that are always alike: half of the pairs do not vary, though few of them are logged.
+  @Test func siblingsThatAreAlike() throws {
+    let group = try #require(groups.first { $0.trajectories.contains { $0.declaredParent != nil } })
+    var alike = group
+    let tree = try RolloutTree(group)
+    for t in alike.trajectories.indices { alike.trajectories[t].reward = Double(tree.paths[t].root) }
+    var options = SimulationOptions()
+    options.repetitions = 200
+    options.callLimit = 1000
+    let tally = try tally(alike, options, .arpoCode)
+    #expect(tally.siblings.count > 0 && tally.siblings.sum == 0 && tally.strangers.sum > 0)
+    let share = Double(tally.siblingPairs) / Double(tally.pairs)
+    let mean = tally.strangers.sum / Double(tally.strangers.count)
+    #expect(abs((tally.variance ?? -1) - (1 - share) * mean) < 1e-12 && share > 0)
   }
 
   /// The tool limit ends rollouts where the log went on; then nothing is known of the answer.

@@ -34,6 +34,11 @@ struct MeanSum: Sendable, Equatable {
     sum += x
     count += 1
   }
+
+  static func += (a: inout MeanSum, b: MeanSum) {
+    a.sum += b.sum
+    a.count += b.count
+  }
 }
 
 /// A trajectory of a ``GroupRecord``.

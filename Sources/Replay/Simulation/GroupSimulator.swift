@@ -47,7 +47,6 @@ struct GroupSimulator {
     var machine = AdaptiveRollout(plan, seed: seeds.next())
     random = SeededRandom(seed: seeds.next())
     tally.repetitions += 1
-    let callsBefore = tally.allCalls
     var actions = machine.start()
     if actions == [.premonitor] { actions = try machine.premonitored(premonitor(&tally)) }
     while !actions.isEmpty {
@@ -58,7 +57,7 @@ struct GroupSimulator {
       tally.add(round.decisions)
       actions = round.actions
     }
-    finish(machine, &tally, calls: { $0.allCalls - callsBefore })
+    finish(machine, &tally)
   }
 }
 
@@ -181,23 +180,71 @@ extension GroupSimulator {
     return PremonitoredRollout(probe: first(probe), segments: segments)
   }
 
-  private func finish(_ machine: AdaptiveRollout, _ tally: inout SimulationTally, calls: (SimulationTally) -> Int) {
+  private func finish(_ machine: AdaptiveRollout, _ tally: inout SimulationTally) {
     tally.leaves += machine.kept.count
     tally.initialRollouts += machine.initialRollouts
     tally.rollouts += machine.rollouts.count
-    var rewards: [Double] = []
+    // A family: a rollout from the prompt and all that descend from it by forks.
+    var families = [Int](repeating: 0, count: machine.rollouts.count)
+    for (r, state) in machine.rollouts.enumerated() { families[r] = state.parent.map { families[$0] } ?? r }
+    var pairs = PairCounts(families: machine.rollouts.count)
     for r in machine.kept {
       if walkers[r].isCut { tally.cutLeaves += 1 }
-      guard let leaf = walkers[r].leaf else { continue }
-      tally.loggedLeaves += 1
-      if let reward = tree.rewards[leaf] { rewards.append(reward) }
+      let leaf = walkers[r].leaf
+      if leaf != nil { tally.loggedLeaves += 1 }
+      let reward = leaf.flatMap { tree.rewards[$0] }
+      if reward != nil { tally.scoredLeaves += 1 }
+      pairs.add(reward, family: families[r])
     }
-    tally.scoredLeaves += rewards.count
-    guard rewards.count >= 2 else { return }
-    let ones = [Int](repeating: 1, count: rewards.count)
-    tally.spread.add(weightedMeanStd(rewards, ones, divisorLess: 1).std)
-    tally.signal.add(areEqual(rewards) ? 0 : 1)
-    tally.callsWithSpread += calls(tally)
+    pairs.finish(&tally)
+  }
+}
+
+/// Pairs of a group's leaves, siblings (of one family) apart from strangers.
+private struct PairCounts {
+  /// Leaves, scored ones, and sums of their rewards and squares, by family; the last entry is the whole group.
+  private var cells: [(leaves: Int, scored: Int, sum: Double, squares: Double)]
+  private var first: Double?
+  private var differ = false
+
+  init(families: Int) {
+    cells = [(leaves: Int, scored: Int, sum: Double, squares: Double)](repeating: (0, 0, 0, 0), count: families + 1)
+  }
+
+  mutating func add(_ reward: Double?, family: Int) {
+    // Differences do not change with the zero, and small numbers lose fewer digits.
+    let x = reward.map { $0 - (first ?? $0) }
+    first = first ?? reward
+    if let x, x != 0 { differ = true }
+    for cell in [family, cells.count - 1] {
+      cells[cell].leaves += 1
+      guard let x else { continue }
+      cells[cell].scored += 1
+      cells[cell].sum += x
+      cells[cell].squares += x * x
+    }
+  }
+
+  func finish(_ tally: inout SimulationTally) {
+    func count(_ n: Int) -> Int { n * (n - 1) / 2 }
+    var siblings = MeanSum()
+    for cell in cells.dropLast() {
+      tally.siblingPairs += count(cell.leaves)
+      siblings.count += count(cell.scored)
+      siblings.sum += halfSquares(cell)
+    }
+    guard let all = cells.last else { return }
+    tally.pairs += count(all.leaves)
+    tally.siblings.sum += siblings.sum
+    tally.siblings.count += siblings.count
+    tally.strangers.sum += max(0, halfSquares(all) - siblings.sum)
+    tally.strangers.count += count(all.scored) - siblings.count
+    if all.scored >= 2 { tally.signal.add(differ ? 1 : 0) }
+  }
+
+  /// The sum over pairs of half the squared difference.
+  private func halfSquares(_ cell: (leaves: Int, scored: Int, sum: Double, squares: Double)) -> Double {
+    max(0, (Double(cell.scored) * cell.squares - cell.sum * cell.sum) / 2)
   }
 }
 
@@ -257,12 +304,16 @@ public struct SimulationTally: Sendable, Equatable {
   public var monitorCalls = 0
   /// Generated tokens of pre-monitoring.
   public var monitorTokens = 0
-  /// Standard deviations of the rewards of a group's logged leaves, with divisor n - 1: where there are two.
-  var spread = MeanSum()
-  /// 1 where these rewards differ, else 0.
+  /// Pairs of leaves.
+  public var pairs = 0
+  /// Pairs that descend from one rollout from the prompt, and so share a prefix.
+  public var siblingPairs = 0
+  /// Half the squared differences of rewards, over sibling pairs that the log holds and scores.
+  var siblings = MeanSum()
+  /// The same over all other pairs.
+  var strangers = MeanSum()
+  /// By group with two scored leaves: 1 where their rewards differ, else 0.
   var signal = MeanSum()
-  /// Tool calls of the repetitions that have a spread, pre-monitoring included.
-  public var callsWithSpread = 0
   /// Sum over all decisions, those without budget included, of the probability that the rule branches.
   public var wanted = 0.0
 
@@ -271,6 +322,26 @@ public struct SimulationTally: Sendable, Equatable {
 
   /// Generated tokens, pre-monitoring included.
   public var allTokens: Int { tokens.all + monitorTokens }
+
+  /// Expected variance of a group's rewards, with divisor n - 1: the mean over its pairs of half their squared difference,
+  /// sibling pairs and others each by those that the log holds; `nil` if it holds none of a kind that there is.
+  ///
+  /// Leaves that nobody sampled count as pairs of their kind: rewards that are not in the log are not made up, and the kind
+  /// of pair that is mostly missing does not get lost.
+  public var variance: Double? {
+    guard pairs > 0 else { return nil }
+    let share = Double(siblingPairs) / Double(pairs)
+    var out = 0.0
+    if siblingPairs > 0 {
+      guard let mean = siblings.mean else { return nil }
+      out += share * mean
+    }
+    if siblingPairs < pairs {
+      guard let mean = strangers.mean else { return nil }
+      out += (1 - share) * mean
+    }
+    return out
+  }
 
   /// An empty tally.
   public init() {}
@@ -313,11 +384,11 @@ public struct SimulationTally: Sendable, Equatable {
     a.tokens += b.tokens
     a.monitorCalls += b.monitorCalls
     a.monitorTokens += b.monitorTokens
-    a.spread.sum += b.spread.sum
-    a.spread.count += b.spread.count
-    a.signal.sum += b.signal.sum
-    a.signal.count += b.signal.count
-    a.callsWithSpread += b.callsWithSpread
+    a.pairs += b.pairs
+    a.siblingPairs += b.siblingPairs
+    a.siblings += b.siblings
+    a.strangers += b.strangers
+    a.signal += b.signal
     a.wanted += b.wanted
   }
 }

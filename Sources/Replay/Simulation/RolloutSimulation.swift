@@ -92,6 +92,7 @@ public struct RolloutSimulation {
 
   private static func cells(_ tally: SimulationTally) -> [MeanSum] {
     func mean(_ sum: Int) -> MeanSum { MeanSum(sum: Double(sum), count: tally.repetitions) }
+    let spread = tally.variance.map { $0.squareRoot() }
     return Cell.allCases.map { cell in
       switch cell {
       case .leaves: mean(tally.leaves)
@@ -99,8 +100,9 @@ public struct RolloutSimulation {
       case .points: mean(tally.branchPoints)
       case .calls: mean(tally.allCalls)
       case .tokens: mean(tally.allTokens)
-      case .spread: tally.spread
-      case .spreadPerCall: MeanSum(sum: tally.spread.sum, count: tally.callsWithSpread)
+      case .spread: spread.map { MeanSum(sum: $0, count: 1) } ?? MeanSum()
+      case .spreadPerCall:
+        spread.map { MeanSum(sum: $0 * Double(tally.repetitions), count: tally.allCalls) } ?? MeanSum()
       case .signal: tally.signal
       case .wanted: MeanSum(sum: tally.wanted, count: tally.repetitions)
       }
@@ -186,7 +188,8 @@ public struct SimulationRow: Sendable {
   public var calls: Estimate
   /// Generated tokens, pre-monitoring included.
   public var tokens: Estimate
-  /// Standard deviation of the rewards of the leaves that the log holds (divisor n - 1), that is of r - mean.
+  /// Square root of ``SimulationTally/variance``, a mean over groups: how far r - mean, the advantage without division,
+  /// spreads.
   public var spread: Estimate
   /// The same for each tool call.
   public var spreadPerCall: Estimate

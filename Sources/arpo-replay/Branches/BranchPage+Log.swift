@@ -76,17 +76,17 @@ extension BranchPage {
     let w = run.worth
     var out = traits.heading("What a fork is worth")
     if w.forks == 0 {
-      return out + traits.note("cannot tell: no fork behind a tool result has two branches with a reward")
+      return out + traits.note("cannot tell: behind no tool result are two branches with a reward")
     }
     out += traits.wrapped(
-      "\(traits.counted(w.forks, "fork")) behind tool results with two scored branches or more: variance of the branches'"
+      "\(traits.counted(w.forks, "tool result")) with two scored branches or more behind \(w.forks == 1 ? "it" : "them"): variance of the branches'"
         + " mean rewards \(traits.told(w.variance)), best branch above their mean \(traits.told(w.regret)); the rewards"
         + " differ in \(w.different.value.map(percentText) ?? traits.absent)")
     if w.bins.count > 1 {
       out += RankedTable(
         keyTitle: "dH", key: { $0.label(traits) },
         columns: [
-          .init(title: "forks", rank: 0) { traits.grouped($0.forks) },
+          .init(title: "points", rank: 0) { traits.grouped($0.forks) },
           .init(title: "variance", rank: 1) { $0.variance.value.map { decimals($0) } },
           .init(title: "95 %", rank: 3) { traits.ends($0.variance) },
           .init(title: "regret", rank: 2) { $0.regret.value.map { decimals($0) } },
@@ -94,7 +94,7 @@ extension BranchPage {
         ], rows: w.bins
       ).text(traits)
       out += traits.note(
-        (w.withChange < 50 ? "too few forks for deciles" : "deciles of dH")
+        (w.withChange < 50 ? "too few for deciles" : "deciles of dH")
           + (w.bins.count < 10 ? ", equal values kept together" : "")
           + "; variance: of the branches' mean rewards, divisor n - 1; regret: best branch minus the mean of the branches"
       )
@@ -110,11 +110,11 @@ extension BranchPage {
     if w.pairs == 0 {
       told =
         w.withChange < 2
-        ? "Cannot tell: \(traits.counted(w.withChange, "fork")) with a dH."
-        : "Cannot tell: no group has two forks that differ in dH and in variance."
+        ? "Cannot tell: \(traits.counted(w.withChange, "such result")) with a dH."
+        : "Cannot tell: no group has two that differ in dH and in variance."
     } else {
       let numbers =
-        "of \(traits.counted(w.pairs, "pair")) of forks of one group, the one with the larger dH has the larger variance in"
+        "of \(traits.counted(w.pairs, "pair")) of one group, the one with the larger dH has the larger variance in"
         + " \(percentText(w.concordance.value ?? 0))"
         + (traits.ends(w.concordance.scaled(100), 1).map { " (95 % \($0) %)" } ?? "") + "; 50 % says nothing"
       switch w.verdict {
@@ -122,8 +122,8 @@ extension BranchPage {
       case .opposite: told = "No, the other way round: \(numbers)."
       case .cannotTell where w.pairedGroups < WorthReport.fewestGroups:
         told =
-          "Cannot tell: \(numbers), and \(traits.counted(w.pairedGroups, "group")) are too few to tell"
-          + " (\(WorthReport.fewestGroups) are enough)."
+          "Cannot tell: \(numbers), and \(w.pairedGroups == 1 ? "one group is" : "\(w.pairedGroups) groups are") too few to"
+          + " tell (\(WorthReport.fewestGroups) are enough)."
       case .cannotTell: told = "Cannot tell: \(numbers)."
       }
     }

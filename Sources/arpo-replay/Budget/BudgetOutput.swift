@@ -155,14 +155,17 @@ struct BudgetOutput {
   private func claim(_ run: RunBudget, _ traits: TerminalTraits) -> String {
     guard let share = run.rows.first?.calls, let value = share.value else { return "" }
     let numbers = "\(percentText(value)) of the calls" + (percents(share, traits).map { " (95 % \($0))" } ?? "")
+    if run.budget.saved == 0 {
+      return traits.wrapped("Did sharing prefixes halve the tool calls? No: no call is shared by two leaves.")
+    }
     let told: (String, TextStyle) =
       switch run.needsHalf {
-      case true?: ("yes, it needed \(numbers)", .green)
-      case false?: ("no, it needed \(numbers)", .yellow)
+      case true?: ("Yes: it needed \(numbers)", .green)
+      case false?: ("No: it needed \(numbers)", .yellow)
       case nil:
         share.low == nil
-          ? ("it needed \(numbers); from fewer than two groups that cannot be told", .yellow)
-          : ("cannot tell: it needed \(numbers)", .yellow)
+          ? ("Cannot tell: it needed \(numbers); from fewer than two groups there is no interval", .yellow)
+          : ("Cannot tell: it needed \(numbers)", .yellow)
       }
     return traits.wrapped("Did sharing prefixes halve the tool calls? \(told.0).", style: told.1)
       + traits.note(

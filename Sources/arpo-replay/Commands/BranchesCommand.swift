@@ -126,6 +126,11 @@ struct BranchesCommand: ParsableCommand {
 
   private func runSweep(_ store: Store, _ selection: GroupSelection) throws {
     let options = simulation.options(options)
+    if rule == ARPORule.code.rawValue,
+      sweep.contains(where: { $0.split(separator: ",").contains { $0.hasPrefix("tau") } })
+    {
+      Talk.warn("tau is left out: the code's rule has no threshold")
+    }
     let points = try sweepPoints(options.branching.rule)
     var sweep = BranchSweep(options: options, points: points)
     let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)

@@ -19,8 +19,9 @@ struct SimulateCommand: ParsableCommand {
       another logged continuation of the same point lends its length, calls and entropies, and its reward counts as \
       unknown. The table says how much stands on stand-ins; rewards never do.
 
-      Spread is the standard deviation (n - 1) of the rewards of a group's leaves that the log holds: of r - mean, the \
-      advantage of Dr. GRPO. Signal is the share of groups in which they differ at all.
+      Spread is the expected standard deviation (n - 1) of a group's rewards: of r - mean, the advantage of Dr. GRPO. It \
+      is taken over pairs of leaves, pairs that share a prefix and others each by those that the log holds, so that what \
+      nobody sampled does not hide how alike siblings are. Signal is the share of groups whose logged rewards differ.
 
       Exit codes: \(ExitStatus.summary)
       """)

@@ -40,7 +40,8 @@ struct SimulationOutput {
     ]
     .flatMap { [$0, $0 + "_low", $0 + "_high"] }
     + [
-      "decisions", "blind", "unknown", "roots_at_start", "leaves_logged", "leaves_scored", "leaves_cut",
+      "sibling_pairs", "decisions", "blind", "unknown", "roots_at_start", "leaves_logged", "leaves_scored",
+      "leaves_cut",
       "unsampled_forks", "unsampled_roots", "calls_on_stand_ins", "tokens_on_stand_ins", "monitor_calls",
       "monitor_tokens",
     ]
@@ -60,7 +61,8 @@ struct SimulationOutput {
       .text(row.algorithm.rawValue), .text(SimulationWords.formula(row)), .int(options.repetitions),
     ]
     let rest: [CellValue] = [
-      mean(tally.decisions), mean(tally.blind), mean(tally.unknown), mean(tally.initialRollouts),
+      .number(tally.pairs > 0 ? Double(tally.siblingPairs) / Double(tally.pairs) : nil), mean(tally.decisions),
+      mean(tally.blind), mean(tally.unknown), mean(tally.initialRollouts),
       mean(tally.loggedLeaves), mean(tally.scoredLeaves), mean(tally.cutLeaves), mean(tally.unsampledForks),
       mean(tally.unsampledRoots), mean(tally.calls.standIn), hasTokens(run) ? mean(tally.tokens.standIn) : .null,
       mean(tally.monitorCalls), hasTokens(run) ? mean(tally.monitorTokens) : .null,
@@ -172,8 +174,9 @@ struct SimulationOutput {
 
   private func notes(_ run: RunSimulation, _ rows: [SimulationRow], _ traits: TerminalTraits) -> String {
     var out = traits.note(
-      "spread: standard deviation (n - 1) of the rewards of the leaves that the log holds, where there are two; a call: the"
-        + " same for each executed tool call; signal: share of groups whose rewards differ")
+      "spread: standard deviation (n - 1) of a group's rewards, from pairs of logged leaves: pairs that share a prefix and"
+        + " pairs that do not each stand for all of their kind; a call: the same for each executed tool call; signal: share"
+        + " of groups whose logged rewards differ")
     out += "\n" + traits.heading("What the log cannot tell")
     let total = rows.reduce(into: SimulationTally()) { $0.add($1.tally) }
     let unsampled = rows.map { row -> String in

@@ -1,0 +1,213 @@
+import Foundation
+import Testing
+import TestSupport
+
+/// `branches`, `budget` and `simulate` on databases of fixtures.
+@Suite struct BranchCommandTests {
+  let folder: TemporaryFolder
+  let database: String
+  static let goldens = TestPaths.goldens.appending(path: "analysis")
+  static let draws = TestPaths.fixtures.appending(path: "branching/draws.jsonl").path
+
+  init() throws {
+    folder = try TemporaryFolder()
+    database = folder.path("runs.db")
+    let logs = ["branched", "textonly"].map { Self.goldens.appending(path: $0 + ".jsonl.zst").path }
+    let run = try Tool.run(["import", database, "--quiet", Self.draws] + logs)
+    #expect(run.status == 0, "\(run.errors)")
+  }
+
+  func ndjson(_ arguments: [String]) throws -> [[String: Any]] {
+    let run = try Tool.run(arguments + ["--format", "ndjson"])
+    #expect(run.status == 0, "\(run.errors)")
+    return try run.text.split(separator: "\n").map {
+      try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+    }
+  }
+
+  func document(_ arguments: [String]) throws -> [String: Any] {
+    let run = try Tool.run(arguments + ["--format", "json"])
+    #expect(run.status == 0, "\(run.errors)")
+    return try #require(try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+  }
+
+  static let uses: [[String]] = [
+    ["branches"], ["branches", "--rule", "paper", "--normalizer", "lnV"], ["branches", "--timing", "post-result"],
+    ["branches", "--calls"], ["budget"], ["simulate", "--repetitions", "5"],
+    ["branches", "--sweep", "beta=0,0.5", "--sweep", "k=5:20:5", "--repetitions", "3"],
+    ["branches", "--rule", "paper", "--sweep", "tau=0.4,0.5", "--sweep", "alpha=0.5", "--grid", "--repetitions", "3"],
+  ]
+
+  @Test(arguments: uses) func theSameRowsInEveryFormat(use: [String]) throws {
+    let base = [use[0], database] + use.dropFirst()
+    let lines = try ndjson(base)
+    let csv = try Tool.run(base + ["--format", "csv"]).text.split(separator: "\r\n", omittingEmptySubsequences: false)
+    #expect(csv.count == lines.count + 2 && csv.last == "" && lines.count > 1)
+    for (line, row) in zip(lines, csv.dropFirst()) {
+      #expect(line.count == csv[0].split(separator: ",").count)
+      #expect(row.hasPrefix(line["run_id"] as? String ?? "?"))
+    }
+    let json = try Tool.run(base + ["--format", "json"])
+    #expect(json.status == 0 && (try? JSONSerialization.jsonObject(with: json.output)) != nil)
+  }
+
+  /// However many threads: the same bytes.
+  ///
+  /// Plain output is ASCII, tables keep to their width.
+  @Test(arguments: uses) func threadsAndWidths(use: [String]) throws {
+    let base = [use[0], database] + use.dropFirst()
+    for format in ["table", "json"] {
+      let one = try Tool.run(base + ["--threads", "1", "--format", format])
+      let four = try Tool.run(base + ["--threads", "4", "--format", format])
+      #expect(one.status == 0 && one.output == four.output && !one.output.isEmpty)
+      #expect(!one.output.contains(0x1B))
+    }
+    for width in [80, 120] {
+      let run = try Tool.run(base + ["--plain"], environment: ["COLUMNS": "\(width)"])
+      #expect(run.output.allSatisfy { $0 < 0x80 })
+      // A row a decision is as wide as it has columns.
+      if use.contains("--calls") { continue }
+      let wide = run.text.split(separator: "\n").filter { $0.count > width }
+      #expect(wide.isEmpty, "\(wide.prefix(3))")
+    }
+  }
+
+  /// The rows of `--calls` are the events of the golden.
+  @Test(arguments: [("code", "lagged"), ("code", "post-result"), ("paper", "post-result"), ("paper", "lagged")])
+  func decisionsGolden(rule: String, timing: String) throws {
+    let expected = try GoldenJSON.object(Self.goldens.appending(path: "branched.expected.json"))
+    let events = try #require((expected["branching"] as? [String: Any])?["events"] as? [[String: Any]])
+    let rows = try ndjson(
+      ["branches", database, "--run", "branched", "--calls", "--rule", rule, "--timing", timing])
+    try #require(rows.count == events.count)
+    for (row, event) in zip(rows, events) {
+      #expect(row["trajectory_id"] as? String == event["trajectory"] as? String)
+      #expect(row["at"] as? Int == event["at"] as? Int && row["tool"] as? String == event["tool"] as? String)
+      var now = (event[rule] as? [String: Any])?[timing] as? [String: Any]
+      if rule == "paper" { now = now?["V"] as? [String: Any] }
+      for (key, name) in [("dh", "dh"), ("p", "probability")] {
+        let differences = GoldenJSON.differences(
+          row[name] ?? NSNull(), now?[key] ?? NSNull(), tolerance: 1e-6, at: name)
+        #expect(differences.isEmpty, "\(differences)")
+      }
+    }
+  }
+
+  /// The draws of the log decide as the log did, and the page says so.
+  @Test func recordedDraws() throws {
+    let document = try document(["branches", database, "--run", "draws-a", "--run", "draws-b"])
+    let runs = try #require(document["runs"] as? [[String: Any]])
+    for (run, count) in zip(runs, [82, 131]) {
+      let recorded = try #require(run["recorded"] as? [String: Any])
+      #expect(recorded["drawn"] as? Int == count && recorded["reproduced"] as? Int == count)
+      let confusion = try #require(run["confusion"] as? [String: [String: Any]])
+      #expect(
+        confusion["not_branched"]?["points"] as? Int == 0 && confusion["budget_spent"]?["points"] as? Int ?? 0 > 0)
+      let forks = try #require(run["forks"] as? [String: Any])
+      #expect(forks["elsewhere"] as? Int == 0 && forks["at_start"] as? Int == 0)
+    }
+    let page = try Tool.run(["branches", database, "--run", "draws-a"], environment: ["COLUMNS": "200"]).text
+    #expect(page.contains("82 of 82 draws decide the same"))
+    // Replayed with other settings, the recorded draws are still held against the run's own.
+    let other = try self.document(["branches", database, "--run", "draws-a", "--beta", "3", "--k", "1"])
+    let recorded = (other["runs"] as? [[String: Any]])?.first?["recorded"] as? [String: Any]
+    #expect(recorded?["reproduced"] as? Int == 82)
+  }
+
+  @Test func theBudgetGolden() throws {
+    let expected = try GoldenJSON.object(Self.goldens.appending(path: "branched.expected.json"))
+    let budget = try #require((expected["budget"] as? [String: Any])?["run"] as? [String: Any])
+    let rows = try ndjson(["budget", database, "--run", "branched"])
+    #expect(rows[0]["executed"] as? Int == budget["executed"] as? Int)
+    #expect(rows[0]["independent"] as? Int == budget["independent"] as? Int)
+    #expect(rows[0]["generated_unique"] as? Int == budget["generated_unique"] as? Int)
+    let tools = rows.filter { $0["dimension"] as? String == "tool" }
+    let whole = Dictionary(
+      uniqueKeysWithValues: tools.map { ($0["key"] as? String ?? "", $0["independent"] as? Int ?? 0) })
+    #expect(whole == budget["independent_by_tool"] as? [String: Int])
+  }
+
+  /// A log of text has no entropies: the commands say so, and give what they can.
+  @Test func textOnly() throws {
+    let page = try Tool.run(["branches", database, "--run", "textonly"])
+    #expect(page.status == 0 && page.text.contains("the log is text only"))
+    let rows = try ndjson(["simulate", database, "--run", "textonly", "--repetitions", "5"])
+    for row in rows {
+      let needsEntropy = (row["algorithm"] as? String)?.hasPrefix("a") == true
+      if needsEntropy { #expect(row["decisions"] as? Double == 0 && row["unknown"] as? Double ?? 0 > 0) }
+      #expect(row["generated_tokens"] is NSNull && row["calls"] is Double)
+    }
+    let simulated = try Tool.run(["simulate", database, "--run", "textonly", "--repetitions", "5"]).text
+    #expect(simulated.contains("not simulated: arpo:code, arpo:paper, aepo:code, aepo:paper"))
+    let budget = try ndjson(["budget", database, "--run", "textonly"])
+    #expect(budget[0]["executed"] as? Int == 14 && budget[0]["generated_unique"] is NSNull)
+  }
+
+  /// A vocabulary that the log does not name is asked for.
+  @Test func aMissingVocabulary() throws {
+    let log = try String(contentsOfFile: Self.draws, encoding: .utf8)
+      .replacing("\"tokenizer\":{\"name\":\"synthetic\",\"vocab_size\":1000},", with: "")
+    try folder.write(log.split(separator: "\n").map(String.init), "nameless.jsonl")
+    let nameless = folder.path("nameless.db")
+    #expect(try Tool.run(["import", nameless, folder.path("nameless.jsonl"), "--quiet"]).status == 0)
+    #expect(try Tool.run(["branches", nameless]).text.contains("--vocab-size"))
+    let given = try document(["branches", nameless, "--vocab-size", "1000"])
+    let whole = try document(["branches", database, "--run", "draws-a", "--run", "draws-b"])
+    #expect(GoldenJSON.differences(given["runs"] as Any, whole["runs"] as Any, tolerance: 0).isEmpty)
+  }
+
+  @Test func simulationsCanBeRepeated() throws {
+    let base = ["simulate", database, "--repetitions", "20", "--format", "csv"]
+    let first = try Tool.run(base + ["--seed", "5"])
+    let again = try Tool.run(base + ["--seed", "5"])
+    #expect(first.status == 0 && first.output == again.output)
+    #expect(try Tool.run(base + ["--seed", "6"]).output != first.output)
+    // One algorithm alone draws what it draws beside others.
+    let alone = try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5", "--algorithm", "global"])
+    let all = try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5"])
+      .filter { $0["algorithm"] as? String == "global" }
+    #expect(GoldenJSON.differences(alone, all, tolerance: 0).isEmpty)
+  }
+
+  /// A sweep's row at the base setting is the simulation's.
+  @Test func aSweepAtTheBase() throws {
+    let sweep = try ndjson(["branches", database, "--run", "draws-a", "--sweep", "bp=0.4,0.9", "--repetitions", "30"])
+    let simulated = try ndjson(
+      ["simulate", database, "--run", "draws-a", "--algorithm", "arpo:code", "--repetitions", "30"])
+    for key in ["calls", "calls_low", "branch_points", "leaves", "generated_tokens", "wanted"] {
+      #expect(sweep[0][key] as? Double == simulated[0][key] as? Double, "\(key)")
+    }
+    #expect(sweep[1]["branch_points"] as? Double ?? 0 > sweep[0]["branch_points"] as? Double ?? 9)
+    let page = try Tool.run(["branches", database, "--run", "draws-a", "--sweep", "alpha", "--repetitions", "5"]).text
+    #expect(page.contains("alpha") && page.contains("shares of each line's largest value"))
+    let all = try Tool.run([
+      "branches", database, "--run", "draws-a", "--sweep", "alpha,beta,tau,k", "--repetitions", "1",
+    ])
+    #expect(all.status == 0 && all.errors.contains("tau is left out"))
+  }
+
+  @Test(arguments: [
+    ["branches", "--rule", "best"], ["branches", "--timing", "late"], ["branches", "--tau", "0.5"],
+    ["branches", "--normalizer", "V"], ["branches", "--k", "0"], ["branches", "--sweep", "gamma"],
+    ["branches", "--sweep", "tau"], ["branches", "--sweep", "k=0.5"], ["branches", "--sweep", "alpha=1:0:0.1"],
+    ["branches", "--sweep", "alpha=0:1:0"], ["branches", "--sweep", "beta=1,1"], ["branches", "--sweep", "beta=x"],
+    ["branches", "--sweep", "beta", "--sweep", "w=1"], ["branches", "--calls", "--sweep", "beta"],
+    ["branches", "--grid"],
+    ["branches", "--alpha", "nan"], ["branches", "--estimator", "upper"], ["branches", "--sweep", "k=1:100000:1"],
+    ["simulate", "--algorithm", "ppo"], ["simulate", "--algorithm", "global", "--algorithm", "global"],
+    ["simulate", "--repetitions", "0"], ["simulate", "--rollouts", "4", "--initial-rollouts", "5"],
+    ["simulate", "--beam-size", "0"], ["simulate", "--call-limit", "-1"], ["budget", "--bootstrap", "-1"],
+  ]) func wrongUse(use: [String]) throws {
+    let run = try Tool.run([use[0], database] + use.dropFirst())
+    #expect(run.status == 64 && run.output.isEmpty && run.errors.hasPrefix("Error: "), "\(use) \(run.errors)")
+  }
+
+  @Test(arguments: ["branches", "budget", "simulate"]) func whatIsNotThere(command: String) throws {
+    let missing = try Tool.run([command, folder.path("no.db")])
+    #expect(missing.status == 1 && missing.errors.contains("no.db") && missing.output.isEmpty)
+    let unknown = try Tool.run([command, database, "--run", "nobody"])
+    #expect(unknown.status == 1 && unknown.errors.contains("draws-a"))
+    let empty = try Tool.run([command, database, "--group", "nobody"])
+    #expect(empty.status == 0 && empty.text.contains("nothing to"))
+  }
+}
