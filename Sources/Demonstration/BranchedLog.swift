@@ -56,29 +56,36 @@ public struct BranchedLog {
     var rollouts: [Int: Branch] = [:]
     var actions = machine.start()
     while !actions.isEmpty {
-      var outcomes: [SegmentOutcome] = []
+      var numbers: [Int] = []
+      var branches: [Branch] = []
+      var callsLeft: [Int] = []
       for action in actions {
         guard let number = action.rollout else { continue }
         var branch = rollouts[number] ?? Branch(rollout: TaskRollout(question: question))
-        var callsLeft: Int?
         switch action {
         case .premonitor: continue
-        case .begin(_, let left), .advance(_, let left): callsLeft = left
+        case .begin(_, let left), .advance(_, let left): callsLeft.append(left ?? TaskSampler.callLimit)
         case .fork(_, let parent, let segments, let left):
-          callsLeft = left
+          callsLeft.append(left ?? TaskSampler.callLimit)
           if let from = rollouts[parent] {
             branch.rollout = from.rollout.prefix(turns: segments)
             branch.parent = parent
             branch.index = branch.rollout.tokens.count
           }
         }
-        let drawn = try sampler.advance(
-          &branch.rollout, callsLeft: callsLeft ?? TaskSampler.callLimit, seed: random.next())
+        numbers.append(number)
+        branches.append(branch)
+      }
+      var going = branches.map(\.rollout)
+      let drawn = try sampler.advance(&going, callsLeft: callsLeft, seeds: numbers.map { _ in random.next() })
+      var outcomes: [SegmentOutcome] = []
+      for (k, number) in numbers.enumerated() {
+        branches[k].rollout = going[k]
+        rollouts[number] = branches[k]
         outcomes.append(
           SegmentOutcome(
-            rollout: number, entropies: Array(drawn.entropies.prefix(windowTokens)),
-            ending: drawn.goesOn ? .toolCalls(1) : .finished))
-        rollouts[number] = branch
+            rollout: number, entropies: Array(drawn[k].entropies.prefix(windowTokens)),
+            ending: drawn[k].goesOn ? .toolCalls(1) : .finished))
       }
       let round = try machine.observe(outcomes)
       for decision in round.decisions {

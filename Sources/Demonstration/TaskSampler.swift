@@ -2,11 +2,13 @@ import AdaptiveRollout
 import Sampling
 /// Draws tokens from a policy.
 public protocol TokenSource: AnyObject {
-  /// Draws tokens behind a context until one of `stops` or `limit` of them.
+  /// Draws tokens behind each context until one of `stops` or `limit` of them.
   ///
-  /// - Parameter seed: decides all draws; the same context and seed give the same tokens.
+  /// - Parameter seeds: one a context; the same context and seed give the same tokens, whatever else is drawn.
   /// - Returns: the tokens with their logprobs and the entropies (nats) of the distributions they were drawn from.
-  func draw(behind context: [Int32], stops: Set<Int32>, limit: Int, seed: UInt64) throws -> [DrawnToken]
+  func draw(
+    behind contexts: [[Int32]], stops: Set<Int32>, limit: Int, seeds: [UInt64]
+  ) throws -> [[DrawnToken]]
 }
 
 /// A token that a policy drew.
@@ -42,40 +44,48 @@ public struct TaskSampler {
     self.source = source
   }
 
-  /// Generates one segment and runs the tool that it calls.
+  /// Generates the next segment of each rollout and runs the tool that it calls.
   ///
-  /// - Returns: the entropies of the segment's tokens, and whether the response goes on.
+  /// - Parameter callsLeft: by rollout; at 0 a segment that ends in a call ends the response.
+  /// - Returns: by rollout, the entropies of the segment's tokens, and whether the response goes on.
   func advance(
-    _ rollout: inout TaskRollout, callsLeft: Int, seed: UInt64
-  ) throws -> (entropies: [Double], goesOn: Bool) {
-    let context = TaskVocabulary.ids(rollout.question.prompt) + rollout.ids
-    let drawn = try source.draw(behind: context, stops: Self.stops, limit: Self.segmentLimit, seed: seed)
-    rollout.generate(
-      drawn.map { TaskRollout.Token(id: $0.id, isGenerated: true, logprob: $0.logprob, entropy: $0.entropy) })
-    let entropies = drawn.map { Double($0.entropy) }
-    guard callsLeft > 0, let call = task.call(in: drawn.map(\.id)) else { return (entropies, false) }
-    rollout.insert(call)
-    return (entropies, true)
+    _ rollouts: inout [TaskRollout], callsLeft: [Int], seeds: [UInt64]
+  ) throws -> [(entropies: [Double], goesOn: Bool)] {
+    let contexts = rollouts.map { TaskVocabulary.ids($0.question.prompt) + $0.ids }
+    let drawn = try source.draw(behind: contexts, stops: Self.stops, limit: Self.segmentLimit, seeds: seeds)
+    return drawn.enumerated().map { i, tokens in
+      rollouts[i].generate(
+        tokens.map { TaskRollout.Token(id: $0.id, isGenerated: true, logprob: $0.logprob, entropy: $0.entropy) })
+      let entropies = tokens.map { Double($0.entropy) }
+      guard callsLeft[i] > 0, let call = task.call(in: tokens.map(\.id)) else { return (entropies, false) }
+      rollouts[i].insert(call)
+      return (entropies, true)
+    }
   }
 
-  /// A whole response, from the prompt.
-  func respond(to question: TaskQuestion, seed: UInt64) throws -> TaskRollout {
-    var rollout = TaskRollout(question: question)
-    var random = SeededRandom(seed: seed, stream: question.prompt)
+  /// Whole responses, from the prompt.
+  func respond(to questions: [TaskQuestion], seeds: [UInt64]) throws -> [TaskRollout] {
+    var out = questions.map { TaskRollout(question: $0) }
+    var randoms = zip(questions, seeds).map { SeededRandom(seed: $1, stream: $0.prompt) }
+    var going = Array(out.indices)
     for callsLeft in stride(from: Self.callLimit, through: 0, by: -1) {
-      guard try advance(&rollout, callsLeft: callsLeft, seed: random.next()).goesOn else { break }
+      if going.isEmpty { break }
+      var part = going.map { out[$0] }
+      let results = try advance(
+        &part, callsLeft: going.map { _ in callsLeft }, seeds: going.map { randoms[$0].next() })
+      for (k, i) in going.enumerated() { out[i] = part[k] }
+      going = zip(going, results).filter { $1.goesOn }.map(\.0)
     }
-    return rollout
+    return out
   }
 
   /// Mean reward of `count` fresh responses to each question.
   public func rewards(on questions: [TaskQuestion], count: Int, seed: UInt64) throws -> [Double] {
-    try questions.map { question in
-      var sum = 0.0
-      for n in 0..<count {
-        sum += task.reward(of: try respond(to: question, seed: seed &+ UInt64(n)).ids, to: question)
-      }
-      return sum / Double(count)
+    var sums = [Double](repeating: 0, count: questions.count)
+    for n in 0..<count {
+      let responses = try respond(to: questions, seeds: questions.map { _ in seed &+ UInt64(n) })
+      for (i, response) in responses.enumerated() { sums[i] += task.reward(of: response.ids, to: questions[i]) }
     }
+    return sums.map { $0 / Double(count) }
   }
 }

@@ -1,4 +1,5 @@
-public import AdaptiveRollout
+import AdaptiveRollout
+public import Policy
 public import Rollouts
 
 /// Samples responses to a prompt.
@@ -31,28 +32,49 @@ public struct ResponseSampler {
     public var ids: [Int32] { draws.map(\.id) }
   }
 
-  /// Samples one response.
+  /// Samples responses to one prompt, all of them token by token together.
   ///
   /// - Parameters:
   ///   - prompt: at least one id.
-  ///   - seed: decides all draws together with the number of the response.
-  ///   - didDraw: called with each token; returns whether to stop behind it (a stop string, an interruption).
+  ///   - seed: decides all draws together with the number of a response.
+  ///   - numbers: of the responses; each has draws of its own, whichever others are sampled beside it.
+  ///   - didDraw: called with the position of a response in `numbers` and its next token; returns why to stop behind it (a stop
+  ///     string, an interruption).
   public func sample(
-    _ model: any SequenceModel, prompt: [Int32], seed: UInt64, number: Int,
-    didDraw: (TokenDraw) throws -> Finish? = { _ in nil }
-  ) throws -> Response {
-    var random = SeededRandom(seed: seed, stream: "sample \(number)")
-    let sequence = try model.begin(prompt)
-    defer { model.end(sequence) }
-    var draws: [TokenDraw] = []
-    while draws.count < maximumTokens {
-      let draw = TokenDraw(from: try model.next(sequence), settings, top: topLogprobs, using: &random)
-      draws.append(draw)
-      if let finish = try didDraw(draw) { return Response(draws: draws, finish: finish) }
-      if endTokens.contains(draw.id) { return Response(draws: draws, finish: .stop) }
-      if draws.count < maximumTokens { try model.append([draw.id], to: sequence) }
+    _ generator: Generator, prompt: [Int32], seed: UInt64, numbers: Range<Int>,
+    didDraw: (Int, TokenDraw) throws -> Finish? = { _, _ in nil }
+  ) throws -> [Response] {
+    guard let first = numbers.first else { return [] }
+    var states = try numbers.map { number in
+      State(
+        sequence: number == first ? try generator.begin([prompt])[0] : nil,
+        random: SeededRandom(seed: seed, stream: "sample \(number)"))
     }
-    return Response(draws: draws, finish: .length)
+    defer { for state in states { if let sequence = state.sequence { generator.end(sequence) } } }
+    for i in states.indices.dropFirst() { states[i].sequence = try states[0].sequence.map { try generator.fork($0) } }
+    while true {
+      var additions: [(sequence: Generator.Sequence, tokens: [Int32])] = []
+      for i in states.indices where states[i].finish == nil {
+        guard let sequence = states[i].sequence else { continue }
+        let draw = TokenDraw(
+          from: try generator.logits(sequence), settings, top: topLogprobs, using: &states[i].random)
+        states[i].draws.append(draw)
+        states[i].finish = try didDraw(i, draw)
+        if states[i].finish == nil, endTokens.contains(draw.id) { states[i].finish = .stop }
+        if states[i].finish == nil, states[i].draws.count >= maximumTokens { states[i].finish = .length }
+        if states[i].finish == nil { additions.append((sequence, [draw.id])) }
+      }
+      if additions.isEmpty { break }
+      try generator.append(additions)
+    }
+    return states.map { Response(draws: $0.draws, finish: $0.finish ?? .length) }
+  }
+
+  private struct State {
+    var sequence: Generator.Sequence?
+    var random: SeededRandom
+    var draws: [TokenDraw] = []
+    var finish: Finish?
   }
 }
 

@@ -90,15 +90,3 @@ public struct TokenDraw: Sendable, Equatable {
     top = kept.indices.prefix(count).map { Candidate(id: Int32(kept[$0]), logprob: Float(min(0, logprob($0)))) }
   }
 }
-
-/// Sequences of tokens under a policy, and what comes next.
-public protocol SequenceModel: AnyObject {
-  /// Starts a sequence with at least one token.
-  func begin(_ tokens: [Int32]) throws -> Int
-  /// Adds tokens to a sequence.
-  func append(_ tokens: [Int32], to sequence: Int) throws
-  /// By token id, ln p (or logits) of the token behind a sequence, at temperature 1.
-  func next(_ sequence: Int) throws -> [Float]
-  /// Forgets a sequence.
-  func end(_ sequence: Int)
-}

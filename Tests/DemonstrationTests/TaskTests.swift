@@ -22,7 +22,13 @@ private final class ScriptedSource: TokenSource {
     self.skill = skill
   }
 
-  func draw(behind context: [Int32], stops: Set<Int32>, limit: Int, seed: UInt64) throws -> [DrawnToken] {
+  func draw(
+    behind contexts: [[Int32]], stops: Set<Int32>, limit: Int, seeds: [UInt64]
+  ) throws -> [[DrawnToken]] {
+    zip(contexts, seeds).map { draw(behind: $0, stops: stops, limit: limit, seed: $1) }
+  }
+
+  private func draw(behind context: [Int32], stops: Set<Int32>, limit: Int, seed: UInt64) -> [DrawnToken] {
     var random = SeededRandom(seed: seed, stream: "scripted")
     var out: [DrawnToken] = []
     while out.count < limit {

@@ -28,6 +28,11 @@ struct DemonstrateCommand: ParsableCommand {
   @Option(help: "Attributions to compare, with commas between.")
   var strategies = "arpo-hard,arpo-soft,grpo:verl,tree-grpo"
 
+  @Option(
+    name: .customLong("learn"), parsing: .unconditional,
+    help: ArgumentHelp("More options of learn for the updates, such as '--loss topr'.", valueName: "options"))
+  var learnOptions = ""
+
   @OptionGroup(title: "Scale") var scale: DemonstrationScale
 
   @Option(help: "Output: table or json.")
@@ -57,7 +62,8 @@ struct DemonstrateCommand: ParsableCommand {
       try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
       let folder = URL(filePath: out).standardizedFileURL.path
       let run = DemonstrationRun(
-        folder: folder, scale: scale, strategies: names, threads: threads, interruption: Interruption())
+        folder: folder, scale: scale, strategies: names, threads: threads,
+        learnOptions: learnOptions.split(separator: " ").map(String.init), interruption: Interruption())
       let report = DemonstrationReport(strategies: names, outcomes: try run.outcomes { Talk.say($0) })
       let document = DocumentText.json(report.document) + "\n"
       try Data(document.utf8).write(to: URL(filePath: folder + "/demonstration.json"), options: .atomic)

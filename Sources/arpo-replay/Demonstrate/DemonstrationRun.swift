@@ -11,6 +11,8 @@ struct DemonstrationRun {
   let scale: DemonstrationScale
   let strategies: [String]
   let threads: Int
+  /// More options of `learn`, behind those of the demonstration, which they overrule.
+  let learnOptions: [String]
   let interruption: Interruption
 
   /// Mean reward of fresh responses.
@@ -67,7 +69,7 @@ struct DemonstrationRun {
 
     say("seed \(seed): branched rollouts")
     let start = try PolicyModel(try Checkpoint(directory: home + "/start"), threads: threads)
-    let sampler = TaskSampler(task, PolicySource(PolicySequences(start)))
+    let sampler = TaskSampler(task, PolicySource(start))
     let questions = logged(task, seed: seed)
     let summary = try writeLog(sampler, questions, seed: seed, to: home + "/rollouts.jsonl")
     try commands.run(["import", "runs.db", "rollouts.jsonl", "--quiet"], log: "import-rollouts.log")
@@ -86,11 +88,11 @@ struct DemonstrationRun {
           "--alpha", "16", "--held-out", "0", "--batch-groups", "8", "--epochs", "\(scale.epochs)", "--learning-rate",
           "\(scale.learningRate)", "--kl-coef", "0.01", "--weight-decay", "0", "--seed", "\(seed)", "--threads",
           "\(threads)", "--quiet",
-        ], log: name + ".log")
+        ] + learnOptions, log: name + ".log")
       let checkpoint = try Checkpoint(directory: home + "/start")
       let adapter = try LoRAAdapter(directory: "\(home)/\(name)", for: checkpoint.config)
       let policy = try PolicyModel(checkpoint, adapter: adapter, threads: threads)
-      after.append(try reward(TaskSampler(task, PolicySource(PolicySequences(policy))), task, questions, seed: seed))
+      after.append(try reward(TaskSampler(task, PolicySource(policy)), task, questions, seed: seed))
       adapters.append(try Data(contentsOf: URL(filePath: "\(home)/\(name)/adapter_model.safetensors")))
       if interruption.isRequested { throw ExitStatus.interrupted.code }
     }

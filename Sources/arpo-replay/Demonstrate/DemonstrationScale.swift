@@ -12,7 +12,7 @@ struct DemonstrationScale: ParsableArguments {
   var examples = 2000
 
   @Option(help: "Passes over them.")
-  var exampleEpochs = 4
+  var exampleEpochs = 8
 
   @Option(help: "Prompt groups of the log, half of them lookups (at most 26) and half sums.")
   var groups = 48

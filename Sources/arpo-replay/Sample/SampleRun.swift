@@ -73,52 +73,62 @@ struct SampleRun {
   func execute() throws -> ExitStatus {
     let interruption = Interruption()
     let output = BufferedOutput()
-    let sequences = PolicySequences(model)
+    let generator = Generator(model)
     if command.format == .ndjson { try write(header, output) }
     var written = 0
     for (p, prompt) in prompts.enumerated() {
       if command.format == .ndjson { try write(NativeLogWriter.line(group(p, prompt)), output) }
-      for n in 0..<command.count {
-        let response = try respond(p, n, prompt, sequences, output, interruption)
-        guard response.finish != .interrupted else { return .interrupted }
-        if command.format == .ndjson {
-          let record = response.record(
-            group: "prompt\(p)", id: "prompt\(p)/\(n)", index: n, text: try text(response.ids),
-            withEntropies: command.entropies)
-          try write(NativeLogWriter.line(record), output)
+      for start in stride(from: 0, to: command.count, by: Self.together) {
+        let numbers = start..<min(start + Self.together, command.count)
+        for (n, response) in zip(numbers, try respond(p, numbers, prompt, generator, output, interruption)) {
+          guard response.finish != .interrupted else { return .interrupted }
+          if command.format == .ndjson {
+            let record = response.record(
+              group: "prompt\(p)", id: "prompt\(p)/\(n)", index: n, text: try text(response.ids),
+              withEntropies: command.entropies)
+            try write(NativeLogWriter.line(record), output)
+          }
+          written += 1
         }
-        written += 1
       }
     }
     if command.format == .ndjson { try write(NativeLogWriter.end(trajectories: written), output) }
     return .ok
   }
 
+  /// Responses that are sampled at once: the weights are read once for all of them.
+  private static let together = 32
+
   private func respond(
-    _ p: Int, _ n: Int, _ prompt: Prompt, _ sequences: PolicySequences, _ output: BufferedOutput,
+    _ p: Int, _ numbers: Range<Int>, _ prompt: Prompt, _ generator: Generator, _ output: BufferedOutput,
     _ interruption: Interruption
-  ) throws -> ResponseSampler.Response {
+  ) throws -> [ResponseSampler.Response] {
     let isText = command.format == .table
-    if isText, prompts.count * command.count > 1 { try heading(p, n, output) }
-    var decoder = tokenizer.map { StreamingDecoder($0) }
-    var said = ""
-    let response = try sampler.sample(
-      sequences, prompt: prompt.ids, seed: command.seed &+ UInt64(p), number: n
-    ) { draw in
-      let piece = try decoder?.append(draw.id) ?? "\(draw.id) "
-      if isText {
+    // One response can be shown as it comes; of several the first would hold up the others.
+    let isStreamed = isText && numbers.count == 1
+    if isStreamed { try heading(p, numbers.lowerBound, output) }
+    var decoders = numbers.map { _ in tokenizer.map { StreamingDecoder($0) } }
+    var said = numbers.map { _ in "" }
+    let responses = try sampler.sample(
+      generator, prompt: prompt.ids, seed: command.seed &+ UInt64(p), numbers: numbers
+    ) { i, draw in
+      let piece = try decoders[i]?.append(draw.id) ?? "\(draw.id) "
+      said[i] += piece
+      if isStreamed {
         output.write(shown(piece))
         try output.flush()
       }
-      said += piece
       if interruption.isRequested { return .interrupted }
-      return command.stop.contains { said.contains($0) } ? .stop : nil
+      return command.stop.contains { said[i].contains($0) } ? .stop : nil
     }
-    if isText {
-      output.write(shown(decoder?.finish() ?? "") + "\n")
-      try output.flush()
+    guard isText else { return responses }
+    for i in said.indices {
+      let rest = decoders[i]?.finish() ?? ""
+      if !isStreamed { try heading(p, numbers.lowerBound + i, output) }
+      output.write(shown((isStreamed ? "" : said[i]) + rest) + "\n")
     }
-    return response
+    try output.flush()
+    return responses
   }
 
   /// Text on its way to a terminal cannot command it; line feeds stay.
@@ -129,6 +139,7 @@ struct SampleRun {
   }
 
   private func heading(_ p: Int, _ n: Int, _ output: BufferedOutput) throws {
+    if prompts.count * command.count == 1 { return }
     var title = "response \(n + 1) of \(command.count)"
     if prompts.count > 1 { title = "prompt \(p + 1) of \(prompts.count), " + title }
     output.write(traits.styled((p + n > 0 ? "\n" : "") + title, .dim) + "\n")
