@@ -12,7 +12,9 @@ enum {
   PANEL_BLOCK = 16,    // panels of b that are packed before they are used
   STRIP_BLOCK = 24,    // strips of a between which these panels go round
   STRIPS_AT_ONCE = 8,
-  LONGEST_VECTOR = 16
+  LONGEST_VECTOR = 16,
+  NARROW_LIMIT = 16,   // rows up to which nothing is packed
+  NARROW_COLUMNS = 8   // columns that all rows go over before the next ones are read
 };
 
 typedef struct {
@@ -160,11 +162,42 @@ static void work(void *context, int thread) {
   }
 }
 
+// A few rows against matrices whose rows of k stand as they are read: nothing is packed.
+static int is_narrow(int64_t m, policy_matrix a, const policy_product *parts, int64_t count) {
+  if (m > NARROW_LIMIT || a.type != POLICY_F32 || a.columns != 1) return 0;
+  for (int64_t i = 0; i < count; i++) {
+    if (parts[i].b.rows != 1) return 0;
+  }
+  return 1;
+}
+
+static void narrow_work(void *context, int thread) {
+  const job *j = context;
+  for (int64_t i = 0; i < j->count; i++) {
+    const policy_product *p = &j->parts[i];
+    int64_t b, e;
+    policy_share(p->n, LONGEST_VECTOR, thread, policy_pool_threads(j->pool), &b, &e);
+    for (int64_t first = b; first < e; first += NARROW_COLUMNS) {
+      int64_t last = first + NARROW_COLUMNS < e ? first + NARROW_COLUMNS : e;
+      for (int64_t row = 0; row < j->m; row += POLICY_NARROW_ROWS) {
+        int64_t rows = j->m - row < POLICY_NARROW_ROWS ? j->m - row : POLICY_NARROW_ROWS;
+        j->v->narrow(rows, j->k, j->alpha, (const float *)j->a.data + row * j->a.rows, j->a.rows, p->b.data, p->b.type,
+                     p->b.columns, first, last, p->c + row * p->ldc, p->ldc,
+                     p->start ? p->start + row * p->ld_start : NULL, p->ld_start);
+      }
+    }
+  }
+}
+
 void policy_gemm(policy_pool *pool, int64_t m, int64_t k, float alpha, policy_matrix a, const policy_product *parts,
                  int64_t count) {
   const policy_variant *v = policy_pool_variant(pool);
   job j = {.pool = pool, .v = v, .m = m, .k = k, .alpha = alpha, .a = a, .parts = parts, .count = count};
   if (m <= 0) return;
+  if (is_narrow(m, a, parts, count)) {
+    policy_run(pool, narrow_work, &j);
+    return;
+  }
   j.strips = (m + v->tile_rows - 1) / v->tile_rows;
   for (int64_t i = 0; i < count; i++) j.panels += panels_of(&j, i);
   if (j.panels == 0) return;

@@ -181,3 +181,55 @@ static void pack_columns(const void *x, int type, int64_t ld, int64_t count, int
     pack_columns_width(x, type, ld, count, k, scale, out, LANES, block);
   }
 }
+
+// Two rows of w at a time against all rows of x: each number of w is read once, as decoding is bound by that.
+INLINE void narrow_of(const int m, const int type, int64_t k, float alpha, const float *x, int64_t ldx, const void *w,
+                      int64_t ldw, int64_t begin, int64_t end, float *out, int64_t ldc, const float *start,
+                      int64_t ld_start) {
+  for (int64_t j = begin; j < end; j += 2) {
+    int rows = end - j > 1 ? 2 : 1;
+    const void *w0 = element(w, j * ldw, type), *w1 = element(w, (j + rows - 1) * ldw, type);
+    vf sums[2][2][POLICY_NARROW_ROWS];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < m; i++) sums[0][0][i] = sums[0][1][i] = sums[1][0][i] = sums[1][1][i] = splat(0);
+    int64_t s = 0;
+    for (; s + 2 * LANES <= k; s += 2 * LANES) {
+#pragma clang loop unroll(full)
+      for (int h = 0; h < 2; h++) {
+        vf a = load_typed(w0, s + h * LANES, type), b = load_typed(w1, s + h * LANES, type);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < m; i++) {
+          vf y = load(x + i * ldx + s + h * LANES);
+          sums[0][h][i] = a * y + sums[0][h][i];
+          sums[1][h][i] = b * y + sums[1][h][i];
+        }
+      }
+    }
+    for (int i = 0; i < m; i++) {
+      for (int r = 0; r < rows; r++) {
+        float sum = sum_of(sums[r][0][i] + sums[r][1][i]);
+        for (int64_t t = s; t < k; t++) sum += load_one(r ? w1 : w0, t, type) * x[i * ldx + t];
+        out[i * ldc + j + r] = (start ? start[i * ld_start + j + r] : 0) + sum * alpha;
+      }
+    }
+  }
+}
+
+#define NARROW(M, T) \
+  narrow_of(M, T, k, alpha, x, ldx, w, ldw, begin, end, out, ldc, start, ld_start)
+#define NARROW_TYPES(M)                                        \
+  switch (type) {                                              \
+    case POLICY_F32: NARROW(M, POLICY_F32); break;             \
+    case POLICY_BF16: NARROW(M, POLICY_BF16); break;           \
+    default: NARROW(M, POLICY_F16);                            \
+  }
+static void narrow(int64_t m, int64_t k, float alpha, const float *x, int64_t ldx, const void *w, int type,
+                   int64_t ldw, int64_t begin, int64_t end, float *out, int64_t ldc, const float *start,
+                   int64_t ld_start) {
+  switch (m) {
+    case 1: NARROW_TYPES(1) break;
+    case 2: NARROW_TYPES(2) break;
+    case 3: NARROW_TYPES(3) break;
+    default: NARROW_TYPES(4)
+  }
+}

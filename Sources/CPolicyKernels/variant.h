@@ -17,6 +17,8 @@ enum { POLICY_PACKED, POLICY_ROWS, POLICY_COLUMNS };
 typedef void (*policy_tile)(int64_t k, const float *a, int64_t stride, const float *b, int64_t ldb, float *c,
                             int64_t ldc, const float *start, int64_t ld_start);
 
+enum { POLICY_NARROW_ROWS = 4 };
+
 // The kernels of one instruction set. All of them work on one thread, on the rows or blocks they are given.
 typedef struct {
   int32_t isa;
@@ -32,6 +34,11 @@ typedef struct {
   // a vector, a vector's length behind a block is overwritten.
   void (*pack_columns)(const void *x, int type, int64_t ld, int64_t count, int64_t k, float scale, float *out,
                        int width, int64_t block);
+
+  // out[i * ldc + j] = start + alpha * (row i of x) . (row j of w), j from begin to end, for at most POLICY_NARROW_ROWS rows of
+  // x; rows of w are k elements of the type.
+  void (*narrow)(int64_t m, int64_t k, float alpha, const float *x, int64_t ldx, const void *w, int type, int64_t ldw,
+                 int64_t begin, int64_t end, float *out, int64_t ldc, const float *start, int64_t ld_start);
 
   void (*gather)(const void *table, int type, int64_t n, const int32_t *ids, int64_t count, float *out);
   void (*scatter_add)(const float *x, const int32_t *ids, int64_t count, int64_t n, int64_t begin, int64_t end,

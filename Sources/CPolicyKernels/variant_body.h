@@ -21,6 +21,7 @@ const policy_variant VARIANT = {
     .tile = tile,
     .pack_rows = pack_rows,
     .pack_columns = pack_columns,
+    .narrow = narrow,
     .gather = gather,
     .scatter_add = scatter_add,
     .rms_norm = rms_norm,

@@ -20,7 +20,7 @@ struct KernelTests {
   }
 
   /// Sizes around the widths of vectors and tiles.
-  static let sizes = [1, 2, 3, 5, 7, 8, 11, 12, 13, 16, 17, 31, 32, 33, 37, 48, 61, 64, 65, 97, 131]
+  static let sizes = [1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 16, 17, 31, 32, 33, 37, 48, 61, 64, 65, 97, 131]
 
   private struct Trial: ~Copyable {
     let pool: OpaquePointer

@@ -24,7 +24,7 @@ final class FloatBuffer {
 /// Buffers that are used again.
 ///
 /// Steps of a run ask for the same sizes over and over, and fresh memory would have to be
-/// zeroed by the system each time. Never holds more than was in use at once, and a tenth.
+/// zeroed by the system each time. Never holds more than was in use at once, and a quarter.
 final class Workspace {
   private var idle: [(pointer: UnsafeMutablePointer<Float>, capacity: Int)] = []
   private var idleFloats = 0
@@ -42,7 +42,7 @@ final class Workspace {
       block = idle.remove(at: best)
       idleFloats -= block.capacity
     } else {
-      trim(to: peakFloats + peakFloats / 10 - wanted)
+      trim(to: peakFloats + peakFloats / 4 - wanted)
       guard let pointer = policy_alloc(Int64(wanted)) else { preconditionFailure("out of memory: \(wanted * 4) bytes") }
       block = (pointer, wanted)
     }
