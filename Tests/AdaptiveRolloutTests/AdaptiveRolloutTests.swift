@@ -220,6 +220,47 @@ import Testing
     #expect(machine.rounds == 0 && machine.rollouts.allSatisfy { $0.segments == 0 })
   }
 
+  /// Whatever a sampler reports, the machine ends, keeps to its budget, or says what does not fit.
+  @Test(arguments: 1...200 as ClosedRange<UInt64>) func anySamplerEnds(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let plans =
+      MadePlans.some + [
+        MadePlans.arpo(0, 0), MadePlans.arpo(1, 5, bp: 2), MadePlans.tree(0, 0, 0, 0), MadePlans.tree(1, 0, 3, 9),
+      ]
+    let plan = plans[random.below(plans.count)]
+    var machine = AdaptiveRollout(plan, seed: seed)
+    var actions = machine.start()
+    func entropies() -> [Double] {
+      (0..<random.below(4)).map { _ in [.nan, 0, 1e300, -1, .infinity, random.unit()][random.below(6)] }
+    }
+    if actions == [.premonitor] {
+      actions = try machine.premonitored(
+        PremonitoredRollout(probe: entropies(), segments: (0..<random.below(3)).map { _ in entropies() }))
+    }
+    var steps = 0
+    while !actions.isEmpty, steps < 300 {
+      steps += 1
+      let outcomes = actions.compactMap { action -> SegmentOutcome? in
+        guard let rollout = action.rollout else { return nil }
+        let left = plan.callLimit.map { $0 - machine.rollouts[rollout].calls } ?? 9
+        let endings: [SegmentOutcome.Ending] = [.finished, .length, .toolCalls(random.below(max(1, left + 1)))]
+        return SegmentOutcome(
+          rollout: rollout, entropies: entropies(), entropiesAfterResult: random.below(2) == 0 ? nil : entropies(),
+          ending: endings[random.below(3)],
+          recorded: (0..<random.below(3)).map { _ in
+            random.below(2) == 0 ? .draw(random.unit()) : .outcome(random.below(2) == 0)
+          })
+      }
+      let round = try machine.observe(outcomes, othersBranched: random.below(2) == 0)
+      #expect(round.decisions.allSatisfy { $0.fork == nil || $0.outcome == .branched })
+      #expect(Set(round.actions.compactMap(\.rollout)) == Set(machine.active))
+      if case .adaptive = plan.strategy { #expect(machine.rollouts.count <= max(plan.rollouts, 0)) }
+      actions = round.actions
+    }
+    #expect(machine.isComplete || steps == 300)
+    if machine.isComplete { #expect(machine.kept.count == plan.leaves) }
+  }
+
   // MARK: AEPO
 
   /// l counts rounds in a row with new rollouts, top-ups included, and starts again when only others got some.

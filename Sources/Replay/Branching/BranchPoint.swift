@@ -38,9 +38,9 @@ public struct BranchPoint: Sendable, Equatable {
   public var forks: Int
   /// Whether the group could fork.
   public var budget = Budget.unknown
-  /// What the log says of the decision.
+  /// What the log says of the decision, the first attempt if there were several.
   public var recorded: LoggedDecision?
-  /// Mean reward of the trajectory's leaf; `nil` = unscored.
+  /// Reward of the trajectory; `nil` = unscored.
   public var reward: Double?
   /// What the log holds of the trajectory.
   public var evidence: String

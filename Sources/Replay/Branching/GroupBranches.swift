@@ -100,7 +100,7 @@ private struct PointReader {
   let entropies: DecisionEntropies
   let settings: BranchingSettings
   let options: BranchingOptions
-  private let forksAt: [TurnPlace: Int]
+  private let forksAt: [TurnPlace: [Int]]
 
   init(
     tree: RolloutTree, replay: BranchReplay, entropies: DecisionEntropies, settings: BranchingSettings,
@@ -111,12 +111,12 @@ private struct PointReader {
     self.entropies = entropies
     self.settings = settings
     self.options = options
-    var forks: [TurnPlace: Int] = [:]
+    var forks: [TurnPlace: [Int]] = [:]
     let pieces = tree.ownedPieces(tree.forks)
     for (t, path) in tree.paths.enumerated() where path.parent != nil {
       // The owner of the token before the branch.
       let before = pieces[t].last { $0.range.lowerBound < path.branch }
-      forks[TurnPlace(owner: before?.owner ?? t, end: path.branch), default: 0] += 1
+      forks[TurnPlace(owner: before?.owner ?? t, end: path.branch), default: []].append(t)
     }
     forksAt = forks
   }
@@ -124,11 +124,14 @@ private struct PointReader {
   func point(_ event: BranchEvent) -> BranchPoint {
     let t = event.trajectory
     let source = tree.group.trajectories[t]
+    let forks = forksAt[TurnPlace(owner: t, end: event.at)] ?? []
     var out = BranchPoint(
-      trajectory: t, trajectoryID: source.id, result: event.result, tool: event.tool, at: event.at,
-      forks: forksAt[TurnPlace(owner: t, end: event.at)] ?? 0, reward: source.reward,
-      evidence: source.evidence.description)
-    out.recorded = source.decisions.first { $0.at == event.at }
+      trajectory: t, trajectoryID: source.id, result: event.result, tool: event.tool, at: event.at, forks: forks.count,
+      reward: source.reward, evidence: source.evidence.description)
+    let told = forks.lazy.compactMap { tree.group.trajectories[$0].branch }.first
+    out.recorded =
+      source.decisions.first { $0.at == event.at }
+      ?? told.map { LoggedDecision(at: event.at, branch: $0, branched: true) }
     if options.rule == .code { readCode(event, into: &out) } else { readPaper(event, into: &out) }
     return out
   }

@@ -41,6 +41,14 @@ enum BranchRows {
       "recorded_draw", "recorded_branched", "reward", "data_source", "estimator", "evidence",
     ] + rule
 
+  /// Numbers of the columns that a table for a person has.
+  static func decisionTable(_ rule: ARPORule) -> [Int] {
+    let names =
+      ["trajectory_id", "tool", "at", "initial", "now", "dh", "probability"]
+      + (rule == .paper ? ["branches"] : []) + ["logged_forks", "budget"]
+    return names.compactMap { name in decisionColumns.firstIndex { $0.name == name } }
+  }
+
   /// A decision point.
   static func decision(_ group: GroupBranches, _ point: BranchPoint, _ options: BranchingOptions) -> [CellValue] {
     let settings = options.settings(of: group.run)

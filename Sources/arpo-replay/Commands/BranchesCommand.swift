@@ -18,7 +18,8 @@ struct BranchesCommand: ParsableCommand {
       A decision point is a tool result that a trajectory made itself and after which it generates. Rules: code, a coin \
       of probability clip(bp + w dH, 0, 1), with bp as --alpha and w as --beta; paper, branch if alpha + beta dH > tau. \
       Timing: lagged, the segment before the call, as the code decides; post-result, the tokens behind the result, as \
-      the paper has it. Beside it stands what the log did, and what its forks were worth.
+      the paper has it. Beside it stands what the log did, and what its forks were worth. \
+      The table of --calls has the columns that fit; csv, json and ndjson have all.
 
       --sweep NAME, NAME=a,b,c or NAME=from:to:step (alpha, beta, tau, k; repeatable) simulates the rule over the \
       logged trees at each setting, see arpo-replay simulate --help; with --grid at all combinations.
@@ -85,11 +86,18 @@ struct BranchesCommand: ParsableCommand {
 
   private func printDecisions(_ store: Store, _ selection: GroupSelection) throws {
     let options = options
-    let writer = RowWriter(format: output.format, columns: BranchRows.decisionColumns, traits: output.traits)
+    // A person gets the columns that fit; data has all.
+    let shown =
+      output.format == .table ? BranchRows.decisionTable(options.rule) : Array(BranchRows.decisionColumns.indices)
+    let writer = RowWriter(
+      format: output.format, columns: shown.map { BranchRows.decisionColumns[$0] }, traits: output.traits)
     try store.forEachGroup(
       selection, workers: source.threads, transform: { try GroupBranches($0, options: options) },
       consume: { group in
-        for point in group.points { try writer.write(BranchRows.decision(group, point, options)) }
+        for point in group.points {
+          let row = BranchRows.decision(group, point, options)
+          try writer.write(shown.map { row[$0] })
+        }
       })
     try writer.finish()
   }

@@ -26,8 +26,10 @@ struct BudgetCommand: ParsableCommand {
     try Talk.guarded {
       let store = try Store.open(source.database, for: .reading)
       var audit = BudgetAudit(bootstrapReplicates: bootstrap.bootstrap, seed: bootstrap.seed)
+      var selection = source.selection
+      selection.withProbabilities = false
       try store.forEachGroup(
-        source.selection, workers: source.threads, transform: { try GroupBudget($0) }, consume: { audit.add($0) })
+        selection, workers: source.threads, transform: { try GroupBudget($0) }, consume: { audit.add($0) })
       try BudgetOutput(report: audit.finish()).write(output.format, output.traits)
       return .ok
     }

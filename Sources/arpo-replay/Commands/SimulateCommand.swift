@@ -85,6 +85,7 @@ struct SimulateCommand: ParsableCommand {
       options.rounds = rounds
       options.kept = kept
       var simulated = RolloutSimulation(options: options)
+      selection.withProbabilities = options.algorithms.contains(where: \.needsEntropy)
       let used = options
       let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
       try store.forEachGroup(
