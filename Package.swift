@@ -39,11 +39,13 @@ let package = Package(
       ],
       resources: [
         .embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
+        .embedInCode("Migrations/v4.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),
     .target(name: "Replay", dependencies: ["Rollouts", "AdaptiveRollout", "CKernels"], swiftSettings: settings),
     .target(name: "Policy", dependencies: ["RolloutLogs", "CKernels", "CPolicyKernels"], swiftSettings: settings),
+    .target(name: "Rescoring", dependencies: ["Policy", "Replay", "Rollouts"], swiftSettings: settings),
     .target(
       name: "Sampling", dependencies: ["AdaptiveRollout", "Policy", "Rollouts", "Replay"], swiftSettings: settings),
     .target(
@@ -63,7 +65,7 @@ let package = Package(
       name: "arpo-replay",
       dependencies: [
         "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Queries", "Exporting",
-        "Policy", "Sampling", "Demonstration", "Learner",
+        "Policy", "Rescoring", "Sampling", "Demonstration", "Learner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -118,6 +120,10 @@ let package = Package(
       name: "EvaluationTests", dependencies: ["Evaluation", "Replay", "Rollouts"], swiftSettings: settings),
     .testTarget(
       name: "ExportingTests", dependencies: ["Exporting", "Replay", "Rollouts", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "RescoringTests",
+      dependencies: ["Rescoring", "Policy", "Replay", "Rollouts", "RolloutLogs", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(
       name: "PolicyTests", dependencies: ["Policy", "CPolicyKernels", "RolloutLogs", "TestSupport"],
       swiftSettings: settings),

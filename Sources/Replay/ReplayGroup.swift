@@ -125,6 +125,8 @@ public struct ReplayRun: Sendable, Equatable {
   public var logprobTemperature: Double
   /// Parameters of ARPO's branching rule.
   public var branching: BranchingSettings
+  /// The checkpoint whose values stand in the place of the logged probabilities and entropies; `nil`: they are the log's.
+  public var evidence: String?
 
   /// A run of these properties.
   public init(

@@ -97,7 +97,9 @@ public final class Store: Sendable {
   // MARK: Migrations
 
   /// Statements that lead from version n to version n + 1.
-  private static let migrations = [PackageResources.v1_sql, PackageResources.v2_sql, PackageResources.v3_sql]
+  private static let migrations = [
+    PackageResources.v1_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
+  ]
 
   private func migrate() throws {
     try queue.writeWithoutTransaction { db in

@@ -32,5 +32,6 @@ struct ArpoReplay: ParsableCommand {
       TreeCommand.self, AttributeCommand.self, CompareCommand.self, ScoreCommand.self, AnalyzeCommand.self,
       LearnCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self, SampleCommand.self,
       DemonstrateCommand.self,
+      RescoreCommand.self, MismatchCommand.self,
     ])
 }

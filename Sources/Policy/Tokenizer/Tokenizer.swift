@@ -49,6 +49,9 @@ public final class Tokenizer: Sendable {
   /// One behind the highest id.
   public var vocabularySize: Int { vocabulary.size }
 
+  /// Tokens that the post-processor puts before a text, such as Llama 3's `<|begin_of_text|>`.
+  public var beginning: [Int32] { prefix }
+
   /// True if some token has the id.
   public func contains(_ id: Int32) -> Bool { vocabulary.contains(id) }
 

@@ -39,6 +39,8 @@ public struct RunAudit: Sendable, Equatable {
   public var algorithm: String?
   /// Number of ids the policy could have sampled; `nil` = unknown.
   public var vocabSize: Int?
+  /// The checkpoint whose values the numbers stand on; `nil`: the log's own.
+  public var recomputedBy: String?
   /// Prompt groups.
   public var groups: Int
   /// Trajectories, multiplicity ignored.

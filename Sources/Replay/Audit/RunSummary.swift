@@ -15,7 +15,8 @@ struct RunSummary {
   func report(eachCall: ((AuditCall) throws -> Void)?) throws -> RunAudit {
     let run = accumulator.run
     var out = RunAudit(
-      runID: run.id, algorithm: run.algorithm, vocabSize: run.vocabSize, groups: accumulator.groups,
+      runID: run.id, algorithm: run.algorithm, vocabSize: run.vocabSize, recomputedBy: run.evidence,
+      groups: accumulator.groups,
       trajectories: accumulator.budget.trajectories, textOnlyTrajectories: accumulator.textOnly,
       toolResults: accumulator.budget.independent, executedCalls: accumulator.budget.executed,
       estimator: choice?.reported, evidence: evidenceCounts, generatedTokens: accumulator.generated,

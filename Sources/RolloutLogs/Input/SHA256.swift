@@ -1,15 +1,16 @@
 import CKernels
 
 /// A running SHA-256 of the bytes read so far.
-struct SHA256 {
+public struct SHA256 {
   private var state = arpo_sha256()
 
-  init() { arpo_sha256_begin(&state) }
+  public init() { arpo_sha256_begin(&state) }
 
-  mutating func add(_ bytes: UnsafeRawBufferPointer) { arpo_sha256_add(&state, bytes.baseAddress, bytes.count) }
+  /// Adds bytes to the hash.
+  public mutating func add(_ bytes: UnsafeRawBufferPointer) { arpo_sha256_add(&state, bytes.baseAddress, bytes.count) }
 
   /// Lower-case hexadecimal digest of everything added.
-  var hex: String {
+  public var hex: String {
     var copy = state
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 32) { digest in
       arpo_sha256_read(&copy, digest.baseAddress)

@@ -61,7 +61,8 @@ public final class AttributionWriter {
   ) throws {
     self.store = store
     self.entries = entries
-    let chosen = AttributionJSON.selection(selection)
+    let evidence = try selection.evidence.map { try store.evidence(named: $0) }
+    let chosen = AttributionJSON.selection(selection, evidence)
     counts = entries.map { _ in (0, 0) }
     (states, rows) = try store.writing { db in
       let key = try Self.dataKey(selection, db)
@@ -296,11 +297,13 @@ private struct TrajectoryRows {
 private enum AttributionJSON {
   static func strings(_ values: [String]) -> String { DocumentValue.array(values.map { .string($0) }).json }
 
-  static func selection(_ selection: GroupSelection) -> String {
-    DocumentValue.object([
+  static func selection(_ selection: GroupSelection, _ evidence: EvidenceRecord?) -> String {
+    var members: [(String, DocumentValue)] = [
       ("runs", .array(selection.runs.sorted().map { .string($0) })),
       ("groups", .array(selection.groups.sorted().map { .string($0) })),
-    ]).json
+    ]
+    if let evidence { members.append(("evidence", .string(evidence.description))) }
+    return DocumentValue.object(members).json
   }
 }
 

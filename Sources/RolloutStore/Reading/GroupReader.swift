@@ -22,6 +22,12 @@ public struct GroupSelection: Sendable {
   public var withBranches = false
   /// Reads logged advantages and the named parts of rewards.
   public var withOutcomes = false
+  /// Name of the evidence set whose values stand in the place of the logged ones; `nil`: the logged ones.
+  public var evidence: String?
+  /// Whether text-only trajectories get the tokens that the evidence set took their text for.
+  public var retokenizes = true
+  /// Rows of groups; `nil`: all.
+  public var rows: [Int64]?
 
   public init() {}
 }
@@ -80,11 +86,13 @@ struct GroupReader {
   let selection: GroupSelection
 
   func forEach(_ body: (StoredGroup) throws -> Bool) throws {
+    let overlay = try EvidenceOverlay(selection, db)
     for run in try runs() {
       let (sql, arguments) = groupsQuery("id, group_id, step, data_source, policy_version", run)
       let groups = try Row.fetchCursor(db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: arguments)
       while let row = try groups.next() {
-        let group = try read(row, run.run)
+        var group = try read(row, run.run)
+        try overlay?.apply(to: &group.trajectories, withProbabilities: selection.withProbabilities)
         if !group.trajectories.isEmpty, try !body(group) { return }
       }
     }
@@ -102,6 +110,7 @@ struct GroupReader {
       sql += " AND step = ?"
       arguments.append(step)
     }
+    if let rows = selection.rows { sql += " AND id IN (\(rows.map(String.init).joined(separator: ",")))" }
     return (sql, StatementArguments(arguments))
   }
 
@@ -116,15 +125,17 @@ struct GroupReader {
     for name in selection.runs where !known.contains(name) {
       throw StoreError(.failed, "there is no run \(name); the database has: \(known.joined(separator: ", "))")
     }
-    return rows.filter { selection.runs.isEmpty || selection.runs.contains($0["run_id"] as String) }.map { row in
+    let overlay = try EvidenceOverlay(selection, db)
+    return try rows.filter { selection.runs.isEmpty || selection.runs.contains($0["run_id"] as String) }.map { row in
       let isRaw = (row["logprobs_mode"] as String?)?.hasPrefix("raw") ?? false
       let temperature = (row["temperature"] as Double?) ?? 1
-      return Run(
-        row: row["id"],
-        run: ReplayRun(
-          id: row["run_id"], algorithm: row["algorithm"], vocabSize: selection.vocabSize ?? row["vocab_size"],
-          logprobTemperature: isRaw || temperature <= 0 ? 1 : temperature,
-          branching: BranchingSettings(logged: row["branching"])))
+      var run = ReplayRun(
+        id: row["run_id"], algorithm: row["algorithm"], vocabSize: row["vocab_size"],
+        logprobTemperature: isRaw || temperature <= 0 ? 1 : temperature,
+        branching: BranchingSettings(logged: row["branching"]))
+      try overlay?.apply(to: &run, row: row["id"])
+      run.vocabSize = selection.vocabSize ?? run.vocabSize
+      return Run(row: row["id"], run: run)
     }
   }
 

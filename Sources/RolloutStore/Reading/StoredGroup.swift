@@ -18,6 +18,8 @@ struct StoredTrajectory: Sendable {
   /// Without columns.
   var trajectory: ReplayTrajectory
   var hasTokens: Bool
+  /// True where an evidence set supplies the tokens: then the trajectory's own indices still count segments.
+  var isRetokenized = false
   var segments: [StoredSegment]
 }
 
@@ -26,6 +28,8 @@ struct StoredSegment: Sendable {
   var generated: Int
   /// token_ids, loss_mask, logprobs, top_logprobs, entropies.
   var blobs: [Data?]
+  /// What an evidence set took the tokens for, where the log's ids are numbers of texts.
+  var vocabularyIDs: Data?
 }
 
 /// Turns stored groups into groups for the analyses.
@@ -40,7 +44,7 @@ public final class GroupDecoder {
   public func decode(_ group: StoredGroup) throws -> ReplayGroup {
     var position: [Int64: Int] = [:]
     for (i, stored) in group.trajectories.enumerated() { position[stored.row] = i }
-    let trajectories = try group.trajectories.map { stored in
+    var trajectories = try group.trajectories.map { stored in
       var trajectory = stored.trajectory
       if let parent = stored.parent {
         guard let at = position[parent] else {
@@ -53,10 +57,19 @@ public final class GroupDecoder {
         for segment in stored.segments {
           try assembler.append(count: segment.count, generated: segment.generated, segment.blobs, decoder)
         }
-        trajectory.columns = assembler.columns
+        var columns = assembler.columns
+        if stored.segments.contains(where: { $0.vocabularyIDs != nil }) {
+          var ids: [Int32] = []
+          for segment in stored.segments {
+            try segment.vocabularyIDs?.withUnsafeBytes { try decoder.integers($0, into: &ids) }
+          }
+          Self.translate(&columns, vocabulary: ids)
+        }
+        trajectory.columns = columns
       }
       return trajectory
     }
+    if group.trajectories.contains(where: \.isRetokenized) { Self.countTokens(group.trajectories, &trajectories) }
     return ReplayGroup(run: group.run, id: group.groupID, step: group.step, trajectories: trajectories)
   }
 }

@@ -44,6 +44,7 @@ struct AuditDocument {
   private func facts(_ run: RunAudit) -> [(String, DocumentValue)] {
     [
       ("run_id", .string(run.runID)), ("algorithm", .text(run.algorithm)), ("vocab_size", .integer(run.vocabSize)),
+      ("recomputed_by", .text(run.recomputedBy)),
       ("groups", .int(run.groups)), ("trajectories", .int(run.trajectories)),
       ("text_only_trajectories", .int(run.textOnlyTrajectories)), ("tool_results", .int(run.toolResults)),
       ("executed_calls", .int(run.executedCalls)), ("generated_tokens", .int(run.generatedTokens)),

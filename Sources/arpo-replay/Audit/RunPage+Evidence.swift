@@ -7,7 +7,11 @@ extension RunPage {
   /// How the numbers were had, and from what.
   var evidence: String {
     guard let choice = run.estimator else { return "" }
-    var out = fact("estimator", "\(choice.estimator.rawValue), in nats: \(choice.formula)")
+    let formula =
+      run.recomputedBy == nil
+      ? choice.formula : choice.formula.replacing("as logged (entropy_kind exact)", with: "recomputed")
+    var out = fact("estimator", "\(choice.estimator.rawValue), in nats: \(formula)")
+    if let checkpoint = run.recomputedBy { out += fact("recomputed", checkpoint) }
     if hasBounds { out += fact("", "bounds of the full-vocabulary entropy stand beside it") }
     let others = choice.coverage.filter { $0.estimator != choice.estimator }.map {
       "\($0.estimator.rawValue) has \(traits.grouped($0.tokens))"

@@ -19,7 +19,8 @@ struct BranchDocument {
   private func run(_ run: RunBranches) -> DocumentValue {
     .object([
       ("run_id", .string(run.run.id)), ("algorithm", .text(run.run.algorithm)),
-      ("vocab_size", .integer(run.run.vocabSize)), ("config", run.settings.document), ("groups", .int(run.groups)),
+      ("vocab_size", .integer(run.run.vocabSize)), ("recomputed_by", .text(run.run.evidence)),
+      ("config", run.settings.document), ("groups", .int(run.groups)),
       ("trajectories", .int(run.trajectories)), ("text_only_trajectories", .int(run.textOnly)),
       ("executed_calls", .int(run.executedCalls)),
       (

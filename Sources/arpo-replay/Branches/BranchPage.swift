@@ -40,6 +40,7 @@ struct BranchPage {
     var out = traits.fact("rule", BranchWords.rule(options.rule, run.settings))
     out += traits.fact("timing", BranchWords.timing(options))
     out += traits.fact("entropy", BranchWords.entropy(run, options))
+    if let checkpoint = run.run.evidence { out += traits.fact("recomputed", checkpoint) }
     if run.textOnly > 0 {
       out += traits.fact(
         "text only",

@@ -32,6 +32,7 @@ struct AttributeCommand: ParsableCommand {
   @OptionGroup var strategy: StrategyOptions
   @OptionGroup var selected: SelectionOptions
   @OptionGroup var explain: ExplainOptions
+  @OptionGroup var values: EvidenceArguments
 
   @Option(help: "Name of the results (default: the strategy's).")
   var name: String?
@@ -68,15 +69,19 @@ struct AttributeCommand: ParsableCommand {
     if listStrategies { return try StrategyList.write(format) }
     try Talk.guarded {
       let strategies = try strategy.chosen(otherwise: [])
+      var selection = selected.selection
+      // Results are kept by the units of the log: text stays text.
+      selection.retokenizes = false
+      if values.evidence != nil { try values.apply(to: &selection, Store.open(database ?? "", for: .reading)) }
       if explain.isAsked {
         let store = try Store.open(database ?? "", for: .reading)
-        let pass = AttributionPass(store: store, selection: selected.selection, strategies: strategies)
+        let pass = AttributionPass(store: store, selection: selection, strategies: strategies)
         try ExplanationRun(pass: pass, options: explain).write(format)
         return .ok
       }
       let run = try AttributeRun(
         path: database ?? "", entries: strategies.map { AttributionWriter.Entry(entryName($0, strategies), $0) },
-        selection: selected.selection, replace: replace, threads: threads)
+        selection: selection, replace: replace, threads: threads)
       return try run.execute(perToken ? .tokens : summary ? .summary : .segments, format)
     }
   }

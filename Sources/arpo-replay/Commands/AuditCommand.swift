@@ -12,6 +12,7 @@ struct AuditCommand: ParsableCommand {
         arpo-replay audit runs.db --by data_source --by step  # otherwise too
         arpo-replay audit runs.db --calls --format csv        # a row a call
         arpo-replay audit runs.db --format json               # every number
+        arpo-replay audit runs.db --evidence NAME   # recomputed by a checkpoint
 
       Windows count generated tokens from the end of a tool result; entropies are in nats. Estimators: exact (logged), \
       topk, topk-renormalized, lower and upper bounds of the true entropy, sampled-nll. Without --estimator the best \
@@ -29,6 +30,8 @@ struct AuditCommand: ParsableCommand {
 
   @Option(name: .customLong("group"), help: "Only this group; repeatable.")
   var groups: [String] = []
+
+  @OptionGroup var values: EvidenceArguments
 
   @Option(help: "exact, topk, topk-renormalized, lower, upper or sampled-nll (default: the best the log allows).")
   var estimator: String?
@@ -114,6 +117,7 @@ struct AuditCommand: ParsableCommand {
       selection.runs = runs
       selection.groups = groups
       selection.vocabSize = vocabSize
+      try values.apply(to: &selection, store)
       var audit = AuditRun(store: store, selection: selection)
       audit.options.windows = try parsedWindows()
       audit.options.baselineTokens = baseline

@@ -28,6 +28,7 @@ struct BranchesCommand: ParsableCommand {
       """)
 
   @OptionGroup var source: DatabaseArguments
+  @OptionGroup var values: EvidenceArguments
 
   @Option(help: "The rule: code or paper.")
   var rule = "code"
@@ -72,6 +73,7 @@ struct BranchesCommand: ParsableCommand {
       let store = try Store.open(source.database, for: .reading)
       var selection = source.selection
       selection.vocabSize = ruleOptions.vocabSize
+      try values.apply(to: &selection, store)
       selection.withBranches = true
       if !sweep.isEmpty {
         try runSweep(store, selection)

@@ -27,6 +27,7 @@ struct SimulateCommand: ParsableCommand {
       """)
 
   @OptionGroup var source: DatabaseArguments
+  @OptionGroup var values: EvidenceArguments
 
   @Option(
     name: .customLong("algorithm"),
@@ -78,6 +79,7 @@ struct SimulateCommand: ParsableCommand {
       let store = try Store.open(source.database, for: .reading)
       var selection = source.selection
       selection.vocabSize = ruleOptions.vocabSize
+      try values.apply(to: &selection, store)
       var options = simulation.options(ruleOptions.options(bootstrap))
       options.algorithms = try chosen()
       options.trees = trees

@@ -60,7 +60,7 @@ final class ProgressLine {
 
   private static func number(_ x: Double) -> String { String(format: x < 10 ? "%.1f" : "%.0f", x) }
 
-  private static func time(_ seconds: Double) -> String {
+  static func time(_ seconds: Double) -> String {
     let s = Int(seconds.rounded())
     return s < 3600
       ? String(format: "%d:%02d", s / 60, s % 60) : String(format: "%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60)
