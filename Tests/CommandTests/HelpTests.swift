@@ -3,7 +3,8 @@ import Testing
 import TestSupport
 
 @Suite struct HelpTests {
-  static let commands = ["import", "audit", "branches", "budget", "simulate", "analyze", "query", "schema", "rescore", "mismatch",
+  static let commands = [
+    "import", "audit", "branches", "budget", "simulate", "analyze", "query", "schema", "rescore", "mismatch",
   ]
 
   @Test(arguments: [nil] + commands.map(Optional.some)) func helpLeadsWithAnExample(command: String?) throws {

@@ -23,7 +23,8 @@ struct AuditDataTests {
     guard case .array(let runs)? = value["runs"] else { return #expect(Bool(false), "runs is an array") }
     #expect(
       keys(runs[0]) == [
-        "run_id", "algorithm", "vocab_size", "recomputed_by", "groups", "trajectories", "text_only_trajectories", "tool_results",
+        "run_id", "algorithm", "vocab_size", "recomputed_by", "groups", "trajectories", "text_only_trajectories",
+        "tool_results",
         "executed_calls", "generated_tokens", "tokens_with_value", "evidence", "estimator", "baseline",
         "early_reasoning", "control", "overall", "by", "findings", "curves", "start_curve", "missing",
       ])
