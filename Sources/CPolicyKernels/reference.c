@@ -258,10 +258,6 @@ void reference_add_row(float *x, int64_t rows, int64_t n, int64_t ld, const floa
   }
 }
 
-void reference_axpy(float alpha, const float *x, int64_t count, float *y) {
-  for (int64_t i = 0; i < count; i++) y[i] = (float)(y[i] + (double)alpha * x[i]);
-}
-
 void reference_add_transposed(const float *x, int64_t rows, int64_t columns, float *y) {
   for (int64_t i = 0; i < rows; i++) {
     for (int64_t j = 0; j < columns; j++) y[j * rows + i] += x[i * columns + j];
@@ -319,20 +315,4 @@ void reference_head_gradient(float *z, int64_t rows, int64_t n, float inverse_te
       z[i * n + j] = (float)(-exp(logp) * slope * inverse_temperature);
     }
   }
-}
-
-void reference_adamw(policy_adamw_settings s, const float *gradient, int64_t count, float *p, float *m, float *v) {
-  for (int64_t i = 0; i < count; i++) {
-    double g = (double)gradient[i] * s.scale;
-    m[i] = (float)((double)s.beta1 * m[i] + (1 - (double)s.beta1) * g);
-    v[i] = (float)((double)s.beta2 * v[i] + (1 - (double)s.beta2) * g * g);
-    double step = m[i] / (double)s.correction1 / (sqrt(v[i] / (double)s.correction2) + s.eps);
-    p[i] = (float)(p[i] - (double)s.lr * (step + (double)s.decay * p[i]));
-  }
-}
-
-double reference_sum_of_squares(const float *x, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; i++) sum += (double)x[i] * x[i];
-  return sum;
 }

@@ -3,7 +3,7 @@
 
 // Rows, or where a sum over rows is taken columns, shared out among the threads.
 
-enum { CACHE_LINE = 16, STRETCH = 1 << 14 };
+enum { CACHE_LINE = 16 };
 
 typedef struct {
   policy_pool *pool;
@@ -12,7 +12,7 @@ typedef struct {
   float *y, *out, *dw;
   const int32_t *ids;
   int64_t rows, n, ld;
-  float eps, alpha;
+  float eps;
   int32_t type;
 } job;
 
@@ -91,11 +91,6 @@ void policy_add_row(policy_pool *pool, float *x, int64_t rows, int64_t n, int64_
   policy_run(pool, add_row_task, &(job){.pool = pool, .out = x, .rows = rows, .n = n, .ld = ld, .bias = bias});
 }
 
-TASK(axpy_task, j->rows, CACHE_LINE, v->axpy(j->alpha, j->x + b, e - b, j->out + b))
-void policy_axpy(policy_pool *pool, float alpha, const float *x, int64_t count, float *y) {
-  policy_run(pool, axpy_task, &(job){.pool = pool, .alpha = alpha, .x = x, .rows = count, .out = y});
-}
-
 static void add_transposed(const float *x, int64_t rows, int64_t columns, int64_t begin, int64_t end, float *y) {
   for (int64_t c = begin; c < end; c++) {
     for (int64_t r = 0; r < rows; r++) y[c * rows + r] += x[r * columns + c];
@@ -114,44 +109,4 @@ void policy_add_transposed(policy_pool *pool, const float *x, int64_t rows, int6
 TASK(scale_rows_task, j->rows, 1, v->scale_rows(j->out + b * j->n, e - b, j->n, j->w + b))
 void policy_scale_rows(policy_pool *pool, float *x, int64_t rows, int64_t n, const float *factors) {
   policy_run(pool, scale_rows_task, &(job){.pool = pool, .out = x, .rows = rows, .n = n, .w = factors});
-}
-
-typedef struct {
-  policy_pool *pool;
-  policy_adamw_settings settings;
-  const float *x;
-  int64_t count;
-  float *p, *m, *v;
-  double *sums;
-} sweep;
-
-static void adamw_task(void *context, int thread) {
-  const sweep *s = context;
-  int64_t b, e;
-  policy_share(s->count, CACHE_LINE, thread, policy_pool_threads(s->pool), &b, &e);
-  policy_pool_variant(s->pool)->adamw(s->settings, s->x + b, e - b, s->p + b, s->m + b, s->v + b);
-}
-void policy_adamw(policy_pool *pool, policy_adamw_settings settings, const float *gradient, int64_t count, float *p,
-                  float *m, float *v) {
-  policy_run(pool, adamw_task,
-             &(sweep){.pool = pool, .settings = settings, .x = gradient, .count = count, .p = p, .m = m, .v = v});
-}
-
-// Stretches have a fixed length, so that the sum does not depend on the number of threads.
-static void squares_task(void *context, int thread) {
-  const sweep *s = context;
-  int64_t b, e, stretches = (s->count + STRETCH - 1) / STRETCH;
-  policy_share(stretches, 1, thread, policy_pool_threads(s->pool), &b, &e);
-  for (int64_t i = b; i < e; i++) {
-    int64_t n = s->count - i * STRETCH < STRETCH ? s->count - i * STRETCH : STRETCH;
-    s->sums[i] = policy_pool_variant(s->pool)->sum_of_squares(s->x + i * STRETCH, n);
-  }
-}
-double policy_sum_of_squares(policy_pool *pool, const float *x, int64_t count) {
-  int64_t stretches = (count + STRETCH - 1) / STRETCH;
-  double *sums = (double *)policy_scratch(pool, -1, 2 * stretches);
-  policy_run(pool, squares_task, &(sweep){.pool = pool, .x = x, .count = count, .sums = sums});
-  double total = 0;
-  for (int64_t i = 0; i < stretches; i++) total += sums[i];
-  return total;
 }

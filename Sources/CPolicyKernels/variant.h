@@ -66,9 +66,6 @@ typedef struct {
   void (*head_gradient)(float *z, int64_t rows, int64_t n, float inverse_temperature, const float *lse,
                         const float *entropy, const float *dlogprob, const float *dentropy);
   void (*scale_rows)(float *x, int64_t rows, int64_t n, const float *factors);
-
-  void (*adamw)(policy_adamw_settings s, const float *gradient, int64_t count, float *p, float *m, float *v);
-  double (*sum_of_squares)(const float *x, int64_t count);
 } policy_variant;
 
 extern const policy_variant policy_portable;

@@ -11,8 +11,6 @@
 
 #include "head_body.h"
 
-#include "optimizer_body.h"
-
 const policy_variant VARIANT = {
     .isa = VARIANT_ISA,
     .lanes = LANES,
@@ -40,6 +38,4 @@ const policy_variant VARIANT = {
     .head_top = head_top,
     .head_gradient = head_gradient,
     .scale_rows = scale_rows,
-    .adamw = adamw,
-    .sum_of_squares = sum_of_squares,
 };

@@ -21,6 +21,9 @@ struct PolicyCommand: ParsableCommand {
   @Option(help: "Threads of both programs.")
   var threads = 2
 
+  @Flag(help: "Of trees the packed form alone.")
+  var packedOnly = false
+
   @Option(help: "Bytes for the activations of the layers.")
   var budget: Int?
 
@@ -49,8 +52,9 @@ struct PolicyCommand: ParsableCommand {
       return shape
     }
     if let checkpoint, let shape = shapes.first {
-      let result = try PolicyBenchmark(shape: shape, threads: threads, repetitions: reps, budget: budget)
-        .run(checkpoint: checkpoint)
+      let benchmark = PolicyBenchmark(
+        shape: shape, threads: threads, repetitions: reps, flattened: !packedOnly, budget: budget)
+      let result = try benchmark.run(checkpoint: checkpoint)
       print(String(decoding: try JSONEncoder().encode(result), as: UTF8.self))
       return
     }
@@ -65,7 +69,7 @@ struct PolicyCommand: ParsableCommand {
     let scratch = try Scratch()
     try PolicyBenchmark(shape: shape, threads: threads, repetitions: reps).writeCheckpoint(to: scratch.url.path)
     var ours: [String: Tally] = [:]
-    var theirs: [Tally] = []
+    var theirs: [String: Tally] = [:]
     var order: [String] = []
     for round in 1...max(1, rounds) {
       FileHandle.standardError.write(Data("\(shape.rawValue), round \(round) of \(rounds)\n".utf8))
@@ -74,6 +78,7 @@ struct PolicyCommand: ParsableCommand {
         "\(reps)", "--threads", "\(threads)",
       ]
       if let budget { command += ["--budget", "\(budget)"] }
+      if packedOnly { command.append("--packed-only") }
       let run = try Spawn.run(command)
       guard run.status == 0 else { throw ValidationError("the case \(shape.rawValue) failed") }
       let result = try JSONDecoder().decode(PolicyBenchmark.Result.self, from: Data(run.output.utf8))
@@ -88,30 +93,39 @@ struct PolicyCommand: ParsableCommand {
       }
       if let peer { try add(try Spawn.run(peerCommand(peer, shape)), to: &theirs) }
     }
-    for (i, variant) in order.enumerated() {
+    for variant in order {
       guard let our = ours[variant] else { continue }
-      row(shape, variant, our, theirs.indices.contains(i) ? theirs[i] : nil)
-      if i > 0, let flat = theirs.first { row(shape, "\(variant); PyTorch flattened", our, flat) }
+      row(shape, variant, our, theirs[Self.form(variant)])
+      if Self.form(variant) == "packed", let flat = theirs["flattened"] {
+        row(shape, "\(variant); PyTorch flattened", our, flat)
+      }
     }
   }
 
   private func peerCommand(_ path: String, _ shape: PolicyBenchmark.Case) -> [String] {
     ["python3", path, "--case", shape.rawValue, "--reps", "\(reps)", "--threads", "\(threads)", "--no-wait"]
+      + (packedOnly ? ["--tree-only"] : [])
   }
 
-  /// The peer prints a line for each variant, in the order of ours.
-  private func add(_ run: Run, to tallies: inout [Tally]) throws {
+  /// What the two programs' variants are told apart by.
+  private static func form(_ variant: String) -> String {
+    ["flattened", "packed"].first { variant.contains($0) } ?? "batch"
+  }
+
+  /// The peer prints a line for each variant.
+  private func add(_ run: Run, to tallies: inout [String: Tally]) throws {
     guard run.status == 0 else { throw ValidationError("the peer failed with status \(run.status)") }
     let lines = run.output.split(separator: "\n").compactMap {
       try? JSONDecoder().decode(PeerLine.self, from: Data($0.utf8))
     }
-    let timed = lines.filter { $0.variant != nil }
-    while tallies.count < timed.count { tallies.append(Tally()) }
     let peak = lines.compactMap(\.peak_rss_gib).max() ?? .nan
-    for (i, line) in timed.enumerated() {
-      tallies[i].best.append(line.step_s_min ?? .nan)
-      tallies[i].medians.append(line.step_s_median ?? .nan)
-      tallies[i].peak = max(tallies[i].peak, peak)
+    for line in lines {
+      guard let variant = line.variant else { continue }
+      var tally = tallies[Self.form(variant)] ?? Tally()
+      tally.best.append(line.step_s_min ?? .nan)
+      tally.medians.append(line.step_s_median ?? .nan)
+      tally.peak = max(tally.peak, peak)
+      tallies[Self.form(variant)] = tally
     }
   }
 

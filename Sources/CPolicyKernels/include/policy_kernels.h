@@ -125,8 +125,6 @@ void policy_swiglu_backward(policy_pool *pool, float *gate_up, const float *dout
 void policy_column_sums(policy_pool *pool, const float *x, int64_t rows, int64_t n, int64_t ld, float *out);
 // x[i, :] += bias
 void policy_add_row(policy_pool *pool, float *x, int64_t rows, int64_t n, int64_t ld, const float *bias);
-// y += alpha * x
-void policy_axpy(policy_pool *pool, float alpha, const float *x, int64_t count, float *y);
 // y [columns, rows] += transpose of x [rows, columns]
 void policy_add_transposed(policy_pool *pool, const float *x, int64_t rows, int64_t columns, float *y);
 
@@ -150,14 +148,4 @@ void policy_head_top(policy_pool *pool, const float *z, int64_t rows, int64_t n,
 // -p * (dlogprob + dentropy * (z - lse + entropy)) * inverse temperature, z = logit * inverse temperature.
 void policy_head_gradient(policy_pool *pool, float *z, int64_t rows, int64_t n, float inverse_temperature,
                           const float *lse, const float *entropy, const float *dlogprob, const float *dentropy);
-
-// One AdamW step (decoupled weight decay): g = gradient * scale; m, v are the moments;
-// p -= lr * (m / correction1 / (sqrt(v / correction2) + eps) + decay * p).
-typedef struct {
-  float lr, beta1, beta2, eps, decay, scale, correction1, correction2;
-} policy_adamw_settings;
-void policy_adamw(policy_pool *pool, policy_adamw_settings settings, const float *gradient, int64_t count, float *p,
-                  float *m, float *v);
-// The same bits for any number of threads.
-double policy_sum_of_squares(policy_pool *pool, const float *x, int64_t count);
 #endif

@@ -26,7 +26,6 @@ void reference_swiglu(const float *gate_up, int64_t rows, int64_t n, float *out)
 void reference_swiglu_backward(float *gate_up, const float *dout, int64_t rows, int64_t n, float *out);
 void reference_column_sums(const float *x, int64_t rows, int64_t n, int64_t ld, float *out);
 void reference_add_row(float *x, int64_t rows, int64_t n, int64_t ld, const float *bias);
-void reference_axpy(float alpha, const float *x, int64_t count, float *y);
 void reference_add_transposed(const float *x, int64_t rows, int64_t columns, float *y);
 void reference_scale_rows(float *x, int64_t rows, int64_t n, const float *factors);
 void reference_head_scan(float *z, int64_t rows, int64_t n, float inverse_temperature, policy_softmax_sums *sums,
@@ -35,7 +34,4 @@ void reference_head_top(const float *z, int64_t rows, int64_t n, int64_t seen, i
                         float *values);
 void reference_head_gradient(float *z, int64_t rows, int64_t n, float inverse_temperature, const float *lse,
                              const float *entropy, const float *dlogprob, const float *dentropy);
-void reference_adamw(policy_adamw_settings settings, const float *gradient, int64_t count, float *p, float *m,
-                     float *v);
-double reference_sum_of_squares(const float *x, int64_t count);
 #endif

@@ -82,7 +82,7 @@ public final class ForwardPass {
   /// How many of the first layers keep their input alone.
   private static func checkpointed(_ model: PolicyModel, _ rows: Int, _ budget: Int?) -> Int {
     guard let budget else { return 0 }
-    let bytes = Layer.bytes(model.config, rows: rows, loraRank: model.adapter?.settings.rank ?? 0)
+    let bytes = Layer.bytes(model.config, rows: rows, loraRank: model.loraRank)
     let count = model.config.layerCount
     let whole = (budget - count * bytes.input) / max(1, bytes.all - bytes.input)
     return count - min(count, max(0, whole))

@@ -100,6 +100,9 @@ public final class PolicyModel {
     return adapter
   }
 
+  /// Rank of the adapter, 0 if there is none.
+  var loraRank: Int { loraAdapter?.settings.rank ?? 0 }
+
   /// The instruction set that the kernels use.
   public var instructionSet: InstructionSet { InstructionSet(rawValue: policy_pool_isa(kernels.pool)) ?? .portable }
 
