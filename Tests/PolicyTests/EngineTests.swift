@@ -115,7 +115,7 @@ struct EngineTests {
     }
   }
 
-  @Test("gradients of an adapter", arguments: Variant.allCases, [(1.0, false), (0.7, true)])
+  @Test("gradients of an adapter", arguments: Variant.allCases, [(1.0, false), (0.7, true), (0.7, false)])
   func adapterGradients(_ variant: Variant, _ setting: (temperature: Double, entropies: Bool)) throws {
     let checkpoint = try checkpoint(variant)
     var generator = SeededGenerator(seed: 2)

@@ -40,9 +40,10 @@ public final class ForwardPass {
     plan = AttentionPlan(forest)
     let checkpointed = options.keepsForBackward ? Self.checkpointed(model, forest.count, options.activationBudget) : 0
     var layers: [Kept] = []
-    let x = try model.hiddenStates(forest, plan, interruption: options.interruption) { i, activations in
-      guard options.keepsForBackward else { return }
-      layers.append(i < checkpointed ? .input(activations.input) : .everything(activations))
+    let x = try model.hiddenStates(
+      forest, plan, keepsFrom: options.keepsForBackward ? checkpointed : nil, interruption: options.interruption
+    ) { input, activations in
+      layers.append(activations.map { .everything($0) } ?? .input(input))
     }
     self.layers = layers
     head = Head(

@@ -147,7 +147,7 @@ public final class Generator {
       let layer = Layer(
         config: model.config, kernels: model.kernels, weights: model.weights.layers[i], plan: plan,
         positions: positions, rotary: model.rotary)
-      x = layer.forward(x, keys: cache.keys[i], values: cache.values[i], places: places).output
+      x = layer.output(x, keys: cache.keys[i], values: cache.values[i], places: places)
     }
     let logits = model.logits(x, rows: items.map { Int32($0.query + $0.count - 1) })
     guard logits.allSatisfy(\.isFinite) else { throw PolicyError(.notFinite, "a logit is not finite") }

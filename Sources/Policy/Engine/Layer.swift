@@ -81,35 +81,37 @@ struct Layer {
     var row: Int
   }
 
-  /// The layer's output [rows, hidden], and what the way back needs.
-  func forward(_ input: FloatBuffer) -> (output: FloatBuffer, activations: LayerActivations) {
-    forward(
-      input, keys: kernels.workspace.buffer(rows * keyWidth), values: kernels.workspace.buffer(rows * keyWidth),
-      places: [CachePlace(query: 0, count: rows, row: 0)])
+  /// Rows that the MLP takes at once where nothing is kept.
+  private static let rowBlock = 1024
+
+  /// The layer's output [rows, hidden].
+  func output(_ input: FloatBuffer) -> FloatBuffer {
+    pass(input, keys: ownKeys(), values: ownKeys(), places: ownPlace, block: Self.rowBlock).output
   }
 
   /// The same with keys and values that hold more than these rows' [key-value heads, the plan's capacity, width].
-  func forward(
-    _ input: FloatBuffer, keys k: FloatBuffer, values v: FloatBuffer, places: [CachePlace]
+  func output(
+    _ input: FloatBuffer, keys: FloatBuffer, values: FloatBuffer, places: [CachePlace]
+  ) -> FloatBuffer { pass(input, keys: keys, values: values, places: places, block: Self.rowBlock).output }
+
+  /// The layer's output and what the way back needs.
+  func forward(_ input: FloatBuffer) -> (output: FloatBuffer, activations: LayerActivations) {
+    pass(input, keys: ownKeys(), values: ownKeys(), places: ownPlace, block: rows)
+  }
+
+  private func ownKeys() -> FloatBuffer { kernels.workspace.buffer(rows * keyWidth) }
+  private var ownPlace: [CachePlace] { [CachePlace(query: 0, count: rows, row: 0)] }
+
+  /// - Parameter block: Rows that the MLP takes at once; if it is not all of them, the activations are incomplete.
+  private func pass(
+    _ input: FloatBuffer, keys k: FloatBuffer, values v: FloatBuffer, places: [CachePlace], block: Int
   ) -> (output: FloatBuffer, activations: LayerActivations) {
     let space = kernels.workspace
     let inputRMS = space.buffer(rows)
     var reduced: [FloatBuffer?] = []
-    let qkv = space.buffer(rows * width)
-    do {
-      let x = normed(input, weights.inputNorm, inputRMS)
-      reduced += kernels.project(x.pointer, rows: rows, qkvTargets(qkv))
-    }
     let q = space.buffer(rows * queryWidth)
-    positions.withUnsafeBufferPointer { positions in
-      for place in places {
-        guard let positions = positions.baseAddress else { continue }
-        policy_rope(
-          pool, heads, Int64(place.count), qkv.pointer + place.query * width, rotary.cosines, rotary.sines,
-          positions + place.query, weights.qNorm?.pointer, weights.kNorm?.pointer, config.rmsNormEpsilon,
-          q.pointer + place.query * queryWidth, k.pointer, v.pointer, Int64(plan.capacity), Int64(place.row))
-      }
-    }
+    let qkv = projections(input, inputRMS, &reduced)
+    rotate(qkv, places, q: q, k: k, v: v)
     let attended = space.buffer(rows * queryWidth)
     let logSumExp = space.buffer(rows * config.headCount)
     plan.with(heads, q: q.pointer, k: k.pointer, v: v.pointer) { attention in
@@ -119,24 +121,63 @@ struct Layer {
     reduced += kernels.project(
       attended.pointer, rows: rows, [.init(linear: weights.o, pointer: middle.pointer, stride: hidden)],
       residual: input.pointer)
+
     let middleRMS = space.buffer(rows)
-    let gateUp = space.buffer(rows * 2 * inner)
-    do {
-      let x = normed(middle, weights.postNorm, middleRMS)
-      reduced += kernels.project(x.pointer, rows: rows, gateUpTargets(gateUp))
-    }
     let output = space.buffer(rows * hidden)
-    do {
-      let product = space.buffer(rows * inner)
-      policy_swiglu(pool, gateUp.pointer, Int64(rows), Int64(inner), product.pointer)
-      reduced += kernels.project(
-        product.pointer, rows: rows, [.init(linear: weights.down, pointer: output.pointer, stride: hidden)],
-        residual: middle.pointer)
+    let block = min(rows, block)
+    let gateUp = space.buffer(block * 2 * inner)
+    for first in stride(from: 0, to: rows, by: max(1, block)) {
+      let count = min(block, rows - first)
+      reduced += feedForward(middle, first, count, middleRMS, gateUp: gateUp, output: output)
     }
     let activations = LayerActivations(
       input: input, inputRMS: inputRMS, qkv: config.hasQKNorm ? qkv : nil, q: q, k: k, v: v, attended: attended,
       logSumExp: logSumExp, middle: middle, middleRMS: middleRMS, gateUp: gateUp, reduced: reduced)
     return (output, activations)
+  }
+
+  private func projections(_ input: FloatBuffer, _ rms: FloatBuffer, _ reduced: inout [FloatBuffer?]) -> FloatBuffer {
+    let qkv = kernels.workspace.buffer(rows * width)
+    let x = normed(input, weights.inputNorm, rms)
+    reduced += kernels.project(x.pointer, rows: rows, qkvTargets(qkv))
+    return qkv
+  }
+
+  /// Projections to heads, with their norms and rotation.
+  private func rotate(_ qkv: FloatBuffer, _ places: [CachePlace], q: FloatBuffer, k: FloatBuffer, v: FloatBuffer) {
+    positions.withUnsafeBufferPointer { positions in
+      for place in places {
+        guard let positions = positions.baseAddress else { continue }
+        policy_rope(
+          pool, heads, Int64(place.count), qkv.pointer + place.query * width, rotary.cosines, rotary.sines,
+          positions + place.query, weights.qNorm?.pointer, weights.kNorm?.pointer, config.rmsNormEpsilon,
+          q.pointer + place.query * queryWidth, k.pointer, v.pointer, Int64(plan.capacity), Int64(place.row))
+      }
+    }
+  }
+
+  /// The MLP of some rows.
+  /// - Parameter gateUp: Gets the two projections of these rows.
+  /// - Returns: x Aᵀ of gate, up and down.
+  private func feedForward(
+    _ middle: FloatBuffer, _ first: Int, _ count: Int, _ rms: FloatBuffer, gateUp: FloatBuffer, output: FloatBuffer
+  ) -> [FloatBuffer?] {
+    let space = kernels.workspace
+    let residual = middle.pointer + first * hidden
+    var reduced: [FloatBuffer?] = []
+    do {
+      let x = space.buffer(count * hidden)
+      policy_rms_norm(
+        pool, residual, weights.postNorm.pointer, config.rmsNormEpsilon, Int64(count), Int64(hidden), x.pointer,
+        rms.pointer + first)
+      reduced += kernels.project(x.pointer, rows: count, gateUpTargets(gateUp))
+    }
+    let product = space.buffer(count * inner)
+    policy_swiglu(pool, gateUp.pointer, Int64(count), Int64(inner), product.pointer)
+    reduced += kernels.project(
+      product.pointer, rows: count,
+      [.init(linear: weights.down, pointer: output.pointer + first * hidden, stride: hidden)], residual: residual)
+    return reduced
   }
 
   /// Turns d loss / d output into d loss / d input, in place, and adds to the gradients.

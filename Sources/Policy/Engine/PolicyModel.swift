@@ -131,7 +131,7 @@ public final class PolicyModel {
     if let node = nodes.first(where: { $0 < 0 || Int($0) >= forest.count }) {
       throw PolicyError(.mismatch, "node \(node) is not one of \(forest.count)")
     }
-    let x = try hiddenStates(forest, AttentionPlan(forest), interruption: interruption) { _, _ in }
+    let x = try hiddenStates(forest, AttentionPlan(forest), keepsFrom: nil, interruption: interruption) { _, _ in }
     return logits(x, rows: nodes)
   }
 
@@ -176,18 +176,26 @@ public final class PolicyModel {
   }
 
   /// The last layer's output [nodes, hidden].
-  /// - Parameter keep: Is given each layer's activations.
+  /// - Parameters:
+  ///   - first: The first layer whose activations are kept; nil if nothing is.
+  ///   - keep: Unless nothing is kept, is given each layer's input and, from `first` on, its activations.
   func hiddenStates(
-    _ forest: TokenForest, _ plan: AttentionPlan, interruption: (() throws -> Void)?,
-    keep: (Int, LayerActivations) -> Void
+    _ forest: TokenForest, _ plan: AttentionPlan, keepsFrom first: Int?, interruption: (() throws -> Void)?,
+    keep: (FloatBuffer, LayerActivations?) -> Void
   ) throws -> FloatBuffer {
     rotary.cover(Int(forest.positions.max() ?? 0) + 1)
     var x = try embeddings(forest.tokens)
     for i in 0..<config.layerCount {
       try interruption?()
-      let (output, activations) = layer(i, forest, plan).forward(x)
-      keep(i, activations)
-      x = output
+      let layer = layer(i, forest, plan)
+      if let first, i >= first {
+        let (output, activations) = layer.forward(x)
+        keep(x, activations)
+        x = output
+      } else {
+        if first != nil { keep(x, nil) }
+        x = layer.output(x)
+      }
     }
     return x
   }
