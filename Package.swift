@@ -65,7 +65,7 @@ let package = Package(
       name: "arpo-replay",
       dependencies: [
         "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Queries", "Exporting",
-        "Policy", "Rescoring", "Sampling", "Demonstration", "Learner",
+        "Evaluation", "Policy", "Rescoring", "Sampling", "Demonstration", "Learner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -97,7 +97,7 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "arpo-replay", "Demonstration", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "Policy",
+        "arpo-replay", "Demonstration", "Sampling", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "Policy",
         "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],

@@ -31,7 +31,6 @@ struct ArpoReplay: ParsableCommand {
       ImportCommand.self, AuditCommand.self, BranchesCommand.self, BudgetCommand.self, SimulateCommand.self,
       TreeCommand.self, AttributeCommand.self, CompareCommand.self, ScoreCommand.self, AnalyzeCommand.self,
       LearnCommand.self, QueryCommand.self, SchemaCommand.self, ExportCommand.self, SampleCommand.self,
-      DemonstrateCommand.self,
-      RescoreCommand.self, MismatchCommand.self,
+      EvaluateCommand.self, DemonstrateCommand.self, RescoreCommand.self, MismatchCommand.self,
     ])
 }

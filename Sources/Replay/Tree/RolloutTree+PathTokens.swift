@@ -1,4 +1,4 @@
-public import Rollouts
+import Rollouts
 
 /// Where a stretch of a path stands in the columns of the trajectory that stores it.
 public struct StoredStretch: Sendable, Hashable {

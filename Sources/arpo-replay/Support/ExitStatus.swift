@@ -15,12 +15,14 @@ enum ExitStatus: Int32 {
   case busy = 5
   /// The learner reached a limit (--stop-…), or too many updates in a row were skipped.
   case stoppedByLimit = 6
+  /// What the log holds does not allow an estimate; everything else was done.
+  case refused = 7
   /// Ctrl-C; the same command goes on where it stopped.
   case interrupted = 130
 
   static let summary = """
     0 done; 1 failed; 2 done, but records are in the quarantine; 3 stopped by --strict or --max-bad; \
-    4 a log in no known format; 5 database locked; 6 the learner reached a limit; 64 wrong usage; 130 interrupted.
+    4 a log in no known format; 5 database locked; 6 the learner reached a limit; 7 an estimate was refused; 64 wrong usage; 130 interrupted.
     """
 
   var code: ExitCode { ExitCode(rawValue) }
