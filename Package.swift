@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay-bench",
       dependencies: [
-        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Policy",
+        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Policy", "Learner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
