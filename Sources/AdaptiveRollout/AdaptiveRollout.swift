@@ -119,8 +119,10 @@ public struct RolloutState: Sendable {
   fileprivate var callsAfter: [Int]
   /// Entropies of the first segment of the whole path: the paper's baseline.
   fileprivate var pathFirst: [Double]?
-  /// Entropies of the first segment that the rollout generated itself: the code's baseline.
-  fileprivate var ownFirst: [Double]?
+  /// Sum of the entropies of the first segment that the rollout generated itself: the code's baseline.
+  fileprivate var ownFirst: Double?
+  /// Whether that segment has been generated.
+  fileprivate var hasOwnFirst = false
   /// The last segment, and what follows its tool result.
   fileprivate var last: [Double] = []
   fileprivate var behindResult: [Double]?
@@ -178,7 +180,10 @@ extension AdaptiveRollout {
     rollouts[r].callsAfter.append(calls)
     rollouts[r].segments += 1
     if rollouts[r].pathFirst == nil { rollouts[r].pathFirst = outcome.entropies }
-    if rollouts[r].ownFirst == nil { rollouts[r].ownFirst = outcome.entropies }
+    if !rollouts[r].hasOwnFirst {
+      rollouts[r].ownFirst = entropySum(outcome.entropies)
+      rollouts[r].hasOwnFirst = true
+    }
     rollouts[r].last = outcome.entropies
     rollouts[r].behindResult = outcome.entropiesAfterResult
     rollouts[r].isActive = outcome.ending != .finished
@@ -190,6 +195,9 @@ extension AdaptiveRollout {
   ) {
     let remaining = plan.rollouts - rollouts.count
     var created = 0
+    // A live policy records nothing.
+    var recordings: [Int: [RecordedAttempt]] = [:]
+    for outcome in outcomes where !outcome.recorded.isEmpty { recordings[outcome.rollout] = outcome.recorded }
     for r in active {
       let change = deltaH(branching, r)
       var decision = BranchDecision(
@@ -202,7 +210,7 @@ extension AdaptiveRollout {
         if branching.attempts > 0 { round.decisions.append(decision) }
         continue
       }
-      let recorded = outcomes.first { $0.rollout == r }?.recorded ?? []
+      let recorded = recordings[r] ?? []
       for attempt in 0..<attempts {
         let told = recorded.indices.contains(attempt) ? recorded[attempt] : nil
         decision.draw = nil
@@ -239,13 +247,14 @@ extension AdaptiveRollout {
   }
 
   private func deltaH(_ branching: AdaptiveBranching, _ r: Int) -> Double? {
-    let state = rollouts[r]
-    let now = branching.timing == .lagged ? state.last : state.behindResult
+    let now = branching.timing == .lagged ? rollouts[r].last : rollouts[r].behindResult
     guard let now, branching.normalizer > 0 else { return nil }
     if branching.rule.isPaper {
-      return state.pathFirst.flatMap { entropyChange(now: now, initial: $0).sum }.map { $0 / branching.normalizer }
+      return rollouts[r].pathFirst.flatMap { entropyChange(now: now, initial: $0).sum }.map {
+        $0 / branching.normalizer
+      }
     }
-    guard let here = entropySum(now), let base = state.ownFirst.flatMap(entropySum) else { return nil }
+    guard let here = entropySum(now), let base = rollouts[r].ownFirst else { return nil }
     return here / branching.normalizer - base / branching.normalizer
   }
 

@@ -11,6 +11,7 @@ import AdaptiveRollout
 struct GroupSimulator {
   private let tree: TurnTree
   private let isPaper: Bool
+  private let readsBehindResult: Bool
   private let plan: RolloutPlan
   private var taken: [Bool]
   private var walkers: [Walker] = []
@@ -32,7 +33,10 @@ struct GroupSimulator {
   init(_ tree: TurnTree, plan: RolloutPlan) {
     self.tree = tree
     self.plan = plan
-    if case .adaptive(let branching) = plan.strategy { isPaper = branching.rule.isPaper } else { isPaper = false }
+    var branching: AdaptiveBranching?
+    if case .adaptive(let own) = plan.strategy { branching = own }
+    isPaper = branching?.rule.isPaper ?? false
+    readsBehindResult = branching?.timing == .postResult
     taken = [Bool](repeating: false, count: tree.continuationCount)
   }
 
@@ -93,48 +97,51 @@ extension GroupSimulator {
   }
 
   /// Plays a walker's next turn.
+  ///
+  /// Turns are read field by field: a copy of one would count references of all its arrays.
   private mutating func step(_ rollout: Int, _ callsLeft: Int?, _ tally: inout SimulationTally) -> SegmentOutcome {
     let number = walkers[rollout].next ?? 0
-    let turn = tree.turns[number]
     let isStandIn = walkers[rollout].path.count >= walkers[rollout].standsInFrom
     walkers[rollout].path.append(number)
     walkers[rollout].next = nil
-    tally.tokens.add(turn.tokens, isStandIn)
-    let last = isPaper ? turn.paperLast : turn.codeLast
-    if let callsLeft, turn.calls > callsLeft {
+    tally.tokens.add(tree.turns[number].tokens, isStandIn)
+    let last = isPaper ? tree.turns[number].paperLast : tree.turns[number].codeLast
+    let calls = tree.turns[number].calls
+    if let callsLeft, calls > callsLeft {
       walkers[rollout].isCut = true
       return SegmentOutcome(rollout: rollout, entropies: last, ending: .finished)
     }
-    tally.calls.add(turn.calls, isStandIn)
-    if let leaf = turn.leaf {
+    tally.calls.add(calls, isStandIn)
+    if let leaf = tree.turns[number].leaf {
       walkers[rollout].leaf = isStandIn ? nil : leaf
       return SegmentOutcome(rollout: rollout, entropies: last, ending: .finished)
     }
     let next: Int
     if isStandIn {
-      next = anyTurn(turn.continuations)
+      next = anyTurn(tree.turns[number].continuations)
     } else {
-      let (taken, isNew) = take(turn.continuations)
+      let (taken, isNew) = take(tree.turns[number].continuations)
       next = taken
       if !isNew { walkers[rollout].standsInFrom = walkers[rollout].path.count }
     }
     walkers[rollout].next = next
-    return SegmentOutcome(
-      rollout: rollout, entropies: last,
-      entropiesAfterResult: isPaper ? tree.turns[next].paperFirst : tree.turns[next].codeFirst,
-      ending: .toolCalls(turn.calls))
+    var outcome = SegmentOutcome(rollout: rollout, entropies: last, ending: .toolCalls(calls))
+    if readsBehindResult {
+      outcome.entropiesAfterResult = isPaper ? tree.turns[next].paperFirst : tree.turns[next].codeFirst
+    }
+    return outcome
   }
 
   /// A continuation that nobody has taken, and whether there was one; else any.
   private mutating func take(_ continuations: [TurnTree.Continuation]) -> (turn: Int, isNew: Bool) {
     var free = 0
-    for c in continuations where !taken[c.number] { free += 1 }
+    for i in continuations.indices where !taken[continuations[i].number] { free += 1 }
     if free == 0 { return (anyTurn(continuations), false) }
     var skip = random.below(free)
-    for c in continuations where !taken[c.number] {
+    for i in continuations.indices where !taken[continuations[i].number] {
       if skip == 0 {
-        taken[c.number] = true
-        return (choose(c), true)
+        taken[continuations[i].number] = true
+        return (choose(continuations[i]), true)
       }
       skip -= 1
     }
