@@ -5,23 +5,13 @@ struct BudgetOutput {
   let report: BudgetReport
 
   func write(_ format: OutputFormat, _ traits: TerminalTraits) throws {
-    switch format {
-    case .table:
-      let out = BufferedOutput()
-      if report.runs.isEmpty { out.write("nothing to count: no run was selected\n") }
-      out.write(report.runs.map { page($0, traits) }.joined(separator: "\n"))
-      try out.flush()
-    case .json:
-      let out = BufferedOutput()
-      out.write(DocumentText.json(document) + "\n")
-      try out.flush()
-    case .ndjson, .csv:
-      let writer = RowWriter(format: format, columns: Self.columns, traits: traits)
-      for run in report.runs {
-        for row in run.rows { try writer.write([.text(run.run.id)] + cells(run, row)) }
-      }
-      try writer.finish()
-    }
+    try ReportWriter.write(
+      format, traits,
+      page: {
+        report.runs.isEmpty
+          ? "nothing to count: no run was selected\n" : report.runs.map { page($0, traits) }.joined(separator: "\n")
+      }, document: { document }, columns: Self.columns,
+      rows: { report.runs.flatMap { run in run.rows.map { [.text(run.run.id)] + cells(run, $0) } } })
   }
 
   // MARK: Data

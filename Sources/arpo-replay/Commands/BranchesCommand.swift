@@ -116,22 +116,15 @@ struct BranchesCommand: ParsableCommand {
       })
     progress.finish()
     let report = try audit.finish()
-    switch output.format {
-    case .table:
-      let out = BufferedOutput()
-      let traits = output.traits
-      if report.runs.isEmpty { out.write("nothing to replay: no run was selected\n") }
-      out.write(report.runs.map { BranchPage(report: report, run: $0, traits: traits).text }.joined(separator: "\n"))
-      try out.flush()
-    case .json:
-      let out = BufferedOutput()
-      out.write(DocumentText.json(BranchDocument(report: report).value) + "\n")
-      try out.flush()
-    case .ndjson, .csv:
-      let writer = RowWriter(format: output.format, columns: BranchRows.summaryColumns, traits: output.traits)
-      for run in report.runs { for row in BranchRows.summary(run, options) { try writer.write(row) } }
-      try writer.finish()
-    }
+    let traits = output.traits
+    try ReportWriter.write(
+      output.format, traits,
+      page: {
+        report.runs.isEmpty
+          ? "nothing to replay: no run was selected\n"
+          : report.runs.map { BranchPage(report: report, run: $0, traits: traits).text }.joined(separator: "\n")
+      }, document: { BranchDocument(report: report).value }, columns: BranchRows.summaryColumns,
+      rows: { report.runs.flatMap { BranchRows.summary($0, options) } })
   }
 
   private func runSweep(_ store: Store, _ selection: GroupSelection) throws {
