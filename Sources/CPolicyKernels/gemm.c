@@ -13,6 +13,8 @@ enum {
   STRIP_BLOCK = 24,    // strips of a between which these panels go round
   STRIPS_AT_ONCE = 8,
   LONGEST_VECTOR = 16,
+  DIRECT_STRIDE = 768, // floats between rows of a up to which they are read where they stand: neither the twelve rows
+                       // of a strip meet in the same lines of the cache, nor in too many pages
   NARROW_LIMIT = 16,   // rows up to which nothing is packed
   NARROW_COLUMNS = 8   // columns that all rows go over before the next ones are read
 };
@@ -26,7 +28,7 @@ typedef struct {
   const policy_product *parts;
   int64_t count, strips, panels;
   int64_t depth, depths, strip_size, panel_size;
-  int by_rows;
+  int by_rows, direct;
   float *a_packed, *b_packed;
 } job;
 
@@ -101,23 +103,23 @@ static void pack_panel(const job *j, place p, int64_t k0, int64_t k, float *out)
 }
 
 // One strip of a times one panel of b.
-static void multiply(const job *j, int64_t strip, place p, int64_t k, const float *panel, int first_depth) {
+static void multiply(const job *j, int64_t strip, place p, int64_t k0, int64_t k, const float *panel) {
   const policy_product *part = &j->parts[p.part];
   int64_t row = strip * j->v->tile_rows;
   int rows = j->m - row < j->v->tile_rows ? (int)(j->m - row) : j->v->tile_rows;
   int columns = columns_of(j, p), vectors = vectors_of(j, p), width = vectors * j->v->lanes;
   float *c = part->c + row * part->ldc + p.column;
-  const float *start = first_depth ? part->start : c;
-  int64_t ld_start = first_depth ? part->ld_start : part->ldc;
-  if (first_depth && start) start += row * ld_start + p.column;
-  const float *a = j->a_packed + strip * j->strip_size;
-  policy_tile tile = j->v->tile(POLICY_PACKED, rows, vectors);
+  const float *start = k0 == 0 ? part->start : c;
+  int64_t ld_start = k0 == 0 ? part->ld_start : part->ldc;
+  if (k0 == 0 && start) start += row * ld_start + p.column;
+  const float *a = j->direct ? at(j->a, row, k0) : j->a_packed + strip * j->strip_size;
+  policy_tile tile = j->v->tile(j->direct ? POLICY_ROWS : POLICY_PACKED, rows, vectors);
   if (columns == width) {
-    tile(k, a, 0, panel, width, c, part->ldc, start, ld_start);
+    tile(k, a, j->a.rows, panel, width, c, part->ldc, start, ld_start);
     return;
   }
   float edge[16 * 64];
-  tile(k, a, 0, panel, width, edge, width, NULL, 0);
+  tile(k, a, j->a.rows, panel, width, edge, width, NULL, 0);
   for (int r = 0; r < rows; r++) {
     for (int i = 0; i < columns; i++) {
       c[r * part->ldc + i] = (start ? start[r * ld_start + i] : 0) + edge[r * width + i];
@@ -141,7 +143,7 @@ static void work(void *context, int thread) {
     int64_t k0 = d * j->depth, k = j->k - k0 < j->depth ? j->k - k0 : j->depth;
     if (k < 0) k = 0;
     if (d > 0) policy_barrier(j->pool);
-    pack_strips(j, strip0, strip1, k0, k);
+    if (!j->direct) pack_strips(j, strip0, strip1, k0, k);
     if (j->by_rows) {
       for (int64_t p = packed0; p < packed1; p++) pack_panel(j, place_of(j, p), k0, k, j->b_packed + p * j->panel_size);
     }
@@ -155,7 +157,7 @@ static void work(void *context, int thread) {
           place where = place_of(j, p);
           float *panel = j->by_rows ? j->b_packed + p * j->panel_size : own + (p - block) * j->panel_size;
           if (!j->by_rows && sb == s0) pack_panel(j, where, k0, k, panel);
-          for (int64_t s = sb; s < sb_end; s++) multiply(j, s, where, k, panel, d == 0);
+          for (int64_t s = sb; s < sb_end; s++) multiply(j, s, where, k0, k, panel);
         }
       }
     }
@@ -206,6 +208,8 @@ void policy_gemm(policy_pool *pool, int64_t m, int64_t k, float alpha, policy_ma
   j.depths = k > 0 ? (k + j.depth - 1) / j.depth : 1;
   j.strip_size = j.depth * v->tile_rows + LONGEST_VECTOR;
   j.panel_size = j.depth * v->tile_columns;
+  j.direct = a.type == POLICY_F32 && a.columns == 1 && alpha == 1 && a.rows <= DIRECT_STRIDE &&
+             (uintptr_t)a.data % sizeof(float) == 0;
   int64_t threads = policy_pool_threads(pool);
   // The dimension that is shared out more evenly; b by rows only while all of a block of it is small.
   int64_t per_panel = (j.panels + threads - 1) / threads * threads, per_strip = (j.strips + threads - 1) / threads * threads;

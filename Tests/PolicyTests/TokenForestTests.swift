@@ -57,4 +57,23 @@ struct TokenForestTests {
     let forest = try TokenForest(sequences: [[1, 2], [], [3]])
     #expect(forest.parents == [-1, 0, -1] && forest.tokens == [1, 2, 3])
   }
+
+  @Test("random parents are a forest in depth-first order, or refused", arguments: 0..<40)
+  func fuzz(_ seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed))
+    for _ in 0..<50 {
+      let count = Int.random(in: 0...7, using: &generator)
+      let parents = (0..<count).map { _ in Int32.random(in: -2..<Int32(count), using: &generator) }
+      // By the definition: the parent is the node before, or an ancestor of it.
+      var paths: [[Int32]] = []
+      for (i, parent) in parents.enumerated() {
+        let before = paths.last ?? []
+        guard parent == -1 || before.contains(parent) else { break }
+        paths.append((parent == -1 ? [] : Array(before.prefix { $0 != parent }) + [parent]) + [Int32(i)])
+      }
+      let forest = try? TokenForest(tokens: parents, parents: parents)
+      #expect((forest != nil) == (paths.count == count))
+      if let forest { #expect(forest.positions == paths.map { Int32($0.count) - 1 }) }
+    }
+  }
 }
