@@ -8,15 +8,19 @@
 // the rows, packing b together. Every element of the result is summed by one thread, over k in order.
 
 enum {
-  K_BLOCK = 256,       // depth of a block; a panel of b is this times two vectors
-  PANEL_BLOCK = 16,    // panels of b that are packed before they are used
-  STRIP_BLOCK = 24,    // strips of a between which these panels go round
+  // Depth of a block: a panel of b is this times two vectors.
+  K_BLOCK = 256,
+  // Panels of b that are packed before they are used, and strips of a between which these go round.
+  PANEL_BLOCK = 16,
+  STRIP_BLOCK = 24,
   STRIPS_AT_ONCE = 8,
   LONGEST_VECTOR = 16,
-  DIRECT_STRIDE = 768, // floats between rows of a up to which they are read where they stand: neither the twelve rows
-                       // of a strip meet in the same lines of the cache, nor in too many pages
-  NARROW_LIMIT = 16,   // rows up to which nothing is packed
-  NARROW_COLUMNS = 8   // columns that all rows go over before the next ones are read
+  // Floats between rows of a up to which they are read where they stand. Rows further apart meet in the same lines of
+  // the cache, or lie in too many pages.
+  DIRECT_STRIDE = 768,
+  // Rows of a up to which nothing is packed, and the columns that all of them go over before the next ones are read.
+  NARROW_LIMIT = 16,
+  NARROW_COLUMNS = 8
 };
 
 typedef struct {
