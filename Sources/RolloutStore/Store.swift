@@ -60,6 +60,8 @@ public final class Store: Sendable {
         try db.execute(sql: "PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA cache_size = -8000")
       }
       try db.execute(sql: "PRAGMA temp_store = MEMORY")
+      // Pages are read where the system keeps them.
+      if access == .reading { try db.execute(sql: "PRAGMA mmap_size = \(1 << 30)") }
     }
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)

@@ -26,10 +26,16 @@ enum TrajectoryColumns {
 struct ColumnAssembler {
   private(set) var columns = TokenColumns()
   private let total: Int
+  private let withCandidateIDs: Bool
+  /// Some segment's candidates cannot do without their ids.
+  private(set) var lacksPlaces = false
 
-  /// - Parameter total: tokens that will come, so that columns do not grow step by step.
-  init(total: Int = 0) {
+  /// - Parameters:
+  ///   - total: tokens that will come, so that columns do not grow step by step.
+  ///   - withCandidateIDs: false leaves them out, unless `lacksPlaces` says that this does not do.
+  init(total: Int = 0, withCandidateIDs: Bool = true) {
     self.total = total
+    self.withCandidateIDs = withCandidateIDs
     columns.tokenIDs.reserveCapacity(total)
     columns.lossMask.reserveCapacity(total)
   }
@@ -37,6 +43,7 @@ struct ColumnAssembler {
   mutating func append(count: Int, generated: Int, _ blobs: [Data?], _ decoder: ColumnDecoder) throws {
     guard count > 0 else { return }
     let before = columns.count
+    decoder.expect(tokens: count)
     guard let ids = blobs[0] else { throw ColumnError("a segment of \(count) tokens has no token ids") }
     try ids.withUnsafeBytes { try decoder.integers($0, into: &columns.tokenIDs) }
     guard columns.count == before + count else { throw ColumnError("a segment's token ids are not \(count)") }
@@ -51,16 +58,21 @@ struct ColumnAssembler {
     if let blob = blobs[3] {
       var top = columns.topLogprobs ?? TopLogprobs(counts: [Int32](repeating: 0, count: before))
       columns.topLogprobs = nil
-      let isFirst = top.tokenIDs.isEmpty
-      try blob.withUnsafeBytes { try decoder.candidates($0, into: &top) }
+      let isFirst = top.logprobs.count == 0
+      if !withCandidateIDs, isFirst { top.places = [UInt8](repeating: 255, count: before) }
+      guard try blob.withUnsafeBytes({ try decoder.candidates($0, into: &top, withIDs: withCandidateIDs) }) else {
+        lacksPlaces = true
+        return
+      }
       if isFirst, top.counts.count > before {
-        let expected = top.tokenIDs.count / (top.counts.count - before) * (total - before)
-        top.tokenIDs.reserveCapacity(expected)
+        let expected = top.logprobs.count / (top.counts.count - before) * (total - before)
+        if withCandidateIDs { top.tokenIDs.reserveCapacity(expected) }
         top.logprobs.floats.reserveCapacity(expected)
       }
       columns.topLogprobs = top
     } else if columns.topLogprobs != nil {
       columns.topLogprobs?.counts.append(contentsOf: repeatElement(0, count: count))
+      if !withCandidateIDs { columns.topLogprobs?.places.append(contentsOf: repeatElement(255, count: count)) }
     }
     guard columns.topLogprobs.map({ $0.counts.count == columns.count }) ?? true else {
       throw ColumnError("candidates of the wrong length")
@@ -68,7 +80,8 @@ struct ColumnAssembler {
   }
 
   private mutating func append(
-    _ blob: Data?, to path: WritableKeyPath<TokenColumns, RealColumn?>, _ before: Int, _ decoder: ColumnDecoder
+    _ blob: Data?, to path: WritableKeyPath<TokenColumns, RealColumn?>, _ before: Int,
+    _ decoder: ColumnDecoder
   ) throws {
     if let blob {
       var column = columns[keyPath: path] ?? RealColumn(floats: [Float](repeating: .nan, count: before))

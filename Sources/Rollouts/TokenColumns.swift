@@ -85,8 +85,12 @@ extension RealColumn.Precision: Comparable {
 /// `tokenIDs` and `logprobs`, sorted or not. The sampled token need not be among them.
 public struct TopLogprobs: Sendable, Equatable {
   public var counts: [Int32]
+  /// Empty where they were left out, and then `places` says which candidates are the sampled tokens.
   public var tokenIDs: [Int32]
   public var logprobs: RealColumn
+  /// By position: the place of the sampled token among its candidates, 255 if it is not one of them; empty unless the
+  /// ids were left out.
+  public var places: [UInt8] = []
 
   public init(counts: [Int32] = [], tokenIDs: [Int32] = [], logprobs: RealColumn = RealColumn()) {
     self.counts = counts
@@ -99,9 +103,20 @@ public struct TopLogprobs: Sendable, Equatable {
     let part = Array(counts[range])
     let n = part.reduce(0) { $0 + Int($1) }
     let flat = offset..<(offset + n)
-    return (
-      TopLogprobs(counts: part, tokenIDs: Array(tokenIDs[flat]), logprobs: logprobs.slice(flat)), offset + n
-    )
+    var out = TopLogprobs(
+      counts: part, tokenIDs: tokenIDs.isEmpty ? [] : Array(tokenIDs[flat]), logprobs: logprobs.slice(flat))
+    if !places.isEmpty { out.places = Array(places[range]) }
+    return (out, offset + n)
+  }
+
+  /// Whether a candidate is the sampled token of its position.
+  /// - Parameters:
+  ///   - candidate: flat offset.
+  ///   - position: its position, whose candidates begin at flat offset `first`.
+  ///   - token: the sampled token's id.
+  public func isSampled(_ candidate: Int, at position: Int, first: Int, token: Int32) -> Bool {
+    if places.isEmpty { return tokenIDs[candidate] == token }
+    return places[position] < 255 && Int(places[position]) == candidate - first
   }
 }
 

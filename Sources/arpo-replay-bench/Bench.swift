@@ -10,6 +10,7 @@ struct Bench: ParsableCommand {
     abstract: "Measures arpo-replay.",
     discussion: """
         swift run -c release arpo-replay-bench compare LOG --peers DIR
+        swift run -c release arpo-replay-bench entropy DATABASE
         swift run -c release arpo-replay-bench scale SMALL LARGE
         swift run -c release arpo-replay-bench phases LOG
         swift run -c release arpo-replay-bench policy --peer DIR/peer_torch.py
@@ -17,7 +18,8 @@ struct Bench: ParsableCommand {
         swift run -c release arpo-replay-bench simulate LOG
       """,
     subcommands: [
-      CompareCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self, LearnerCommand.self,
+      CompareCommand.self, EntropyCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self,
+      LearnerCommand.self,
       SimulateBenchCommand.self,
     ])
 }

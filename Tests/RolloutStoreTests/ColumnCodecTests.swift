@@ -114,6 +114,85 @@ import Testing
   // MARK: Damage
 
   /// Every cut and many changes of every kind of blob are errors or other values, never a crash.
+  /// The place of the sampled token stands for the ids, and without places the ids must be read.
+  @Test func placesStandForIDs() throws {
+    var random = SeededGenerator(seed: 9)
+    for top in Codec.candidates(rows: 300, using: &random) {
+      var at = 0
+      var sampled: [Int32] = []
+      var places: [UInt8] = []
+      for count in top.counts {
+        let ids = top.tokenIDs[at..<(at + Int(count))]
+        sampled.append(Bool.random(using: &random) ? ids.randomElement(using: &random) ?? 7 : 300_000)
+        let place = ids.firstIndex(of: sampled[sampled.count - 1])
+        places.append(place.map { UInt8($0 - at) } ?? 255)
+        at += Int(count)
+      }
+      let flat = 0..<top.tokenIDs.count
+      let blob = try #require(ColumnEncoder().candidates(top, 0..<300, flat, sampled: sampled[...]))
+      #expect(try Codec.candidates(blob) == top)
+      var without = TopLogprobs()
+      let isPlain = try blob.withUnsafeBytes { try ColumnDecoder().candidates($0, into: &without, withIDs: false) }
+      #expect(isPlain)
+      #expect(without.places == places && without.tokenIDs.isEmpty && without.logprobs == top.logprobs)
+      // A token that stands twice in its row has no one place.
+      var twice = top
+      guard let row = top.counts.firstIndex(where: { $0 >= 2 }) else { continue }
+      let first = top.counts[..<row].reduce(0) { $0 + Int($1) }
+      twice.tokenIDs[first + 1] = twice.tokenIDs[first]
+      sampled[row] = twice.tokenIDs[first]
+      let other = try #require(ColumnEncoder().candidates(twice, 0..<300, flat, sampled: sampled[...]))
+      var none = TopLogprobs()
+      let isEnough = try other.withUnsafeBytes { try ColumnDecoder().candidates($0, into: &none, withIDs: false) }
+      #expect(!isEnough)
+      #expect(none == TopLogprobs())
+      #expect(try Codec.candidates(other) == twice)
+    }
+  }
+
+  /// Planes of every coding: few values, one value with exceptions, bits, nibbles from both ends.
+  @Test(arguments: [1, 7, 8, 9, 63, 64, 65, 255, 1000]) func everyPlaneCodingComesBack(count: Int) throws {
+    var random = SeededGenerator(seed: UInt64(count))
+    let makers: [() -> UInt8] = [
+      { 9 }, { Int.random(in: 0..<40, using: &random) == 0 ? UInt8.random(in: 1...255, using: &random) : 0 },
+      { Int.random(in: 0..<6, using: &random) == 0 ? UInt8.random(in: 6...8, using: &random) : 5 },
+      { UInt8.random(in: 250...253, using: &random) }, { UInt8.random(in: 30...44, using: &random) },
+      { Int.random(in: 0..<20, using: &random) == 0 ? 3 : UInt8.random(in: 180...192, using: &random) },
+      { Int.random(in: 0..<20, using: &random) == 0 ? 250 : UInt8.random(in: 3...12, using: &random) },
+      { UInt8.random(in: 0...255, using: &random) },
+    ]
+    for make in makers {
+      let values = (0..<count).map { _ in Int32(make()) }
+      #expect(try Codec.integers(ColumnEncoder().integers(values[...])) == values)
+    }
+  }
+
+  /// A few bytes cannot ask for gigabytes.
+  @Test func blobsThatPromiseTooMuchAreErrors() throws {
+    let many: [UInt8] = [0x80, 0x80, 0x80, 0x40]
+    for blob in [
+      [1] + many + [1, 0, 1, 0, 1, 0, 1, 0], [2, 0] + many + [1, 0, 1, 0, 1, 0, 1, 0], [3, 1, 1] + many,
+      [4, 0] + many + [0, 1, 0],
+    ] {
+      let decoder = ColumnDecoder()
+      decoder.expect(tokens: 10)
+      #expect(throws: ColumnError.self) {
+        try blob.withUnsafeBytes { bytes in
+          var ids: [Int32] = []
+          var reals = RealColumn()
+          var mask: [UInt8] = []
+          var top = TopLogprobs()
+          switch blob[0] {
+          case 1: try decoder.integers(bytes, into: &ids)
+          case 2: try decoder.reals(bytes, into: &reals)
+          case 3: try decoder.mask(bytes, into: &mask)
+          default: try decoder.candidates(bytes, into: &top)
+          }
+        }
+      }
+    }
+  }
+
   @Test func damagedBlobsAreErrors() throws {
     var random = SeededGenerator(seed: 6)
     var blobs: [[UInt8]] = []

@@ -30,12 +30,15 @@ typedef struct {
 } arpo_candidate_sums;
 
 // Sums over the candidates of `tokens` tokens. counts[i] candidates belong to token i; those of all tokens follow each
-// other in `logprobs` and `ids`. A candidate that is NaN or -inf adds nothing that a sum would notice. Sums go over
+// other in `logprobs` and `ids`. Without `ids`, `places` tells the place of the sampled token among its candidates (255:
+// it is not one of them). A candidate that is NaN or -inf adds nothing that a sum would notice. Sums go over
 // four lanes in a fixed order, so they are the same bits on every processor that has a fused multiply-add.
 void arpo_candidate_sums_float(const float *logprobs, const int32_t *ids, const int32_t *counts,
-                               const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
+                               const int32_t *sampled, const uint8_t *places, size_t tokens, double scale,
+                               arpo_candidate_sums out);
 void arpo_candidate_sums_double(const double *logprobs, const int32_t *ids, const int32_t *counts,
-                                const int32_t *sampled, size_t tokens, double scale, arpo_candidate_sums out);
+                                const int32_t *sampled, const uint8_t *places, size_t tokens, double scale,
+                                arpo_candidate_sums out);
 
 // Bounds of the full-vocabulary entropy from the sums of the listed tokens, as TokenEntropy defines them.
 // `vocabulary` is +inf if it is not known, and then upper is NaN; both are NaN where nothing is listed. The cap

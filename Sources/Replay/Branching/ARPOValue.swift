@@ -92,20 +92,21 @@ struct ARPOCandidates {
   private func appendListed(at i: Int, to out: inout [Double]) {
     guard let top else { return }
     let list = offsets[i]..<(offsets[i] + Int(top.counts[i]))
-    let sampled = columns.tokenIDs[i]
+    let token = columns.tokenIDs[i]
+    func isSampled(_ j: Int) -> Bool { top.isSampled(j, at: i, first: list.lowerBound, token: token) }
     // Servers list candidates in descending order; then the largest are the first.
     if isDescending(list) {
       let used = list.prefix(topK)
       for j in used { out.append(logprob(j)) }
-      if used.contains(where: { top.tokenIDs[$0] == sampled }) || list.isEmpty { return }
+      if used.contains(where: isSampled) || list.isEmpty { return }
     } else {
       let known = list.filter { !logprob($0).isNaN }
       if known.isEmpty { return }
       let used = known.sorted { logprob($0) == logprob($1) ? $0 < $1 : logprob($0) > logprob($1) }.prefix(topK)
       for j in used { out.append(logprob(j)) }
-      if used.contains(where: { top.tokenIDs[$0] == sampled }) { return }
+      if used.contains(where: isSampled) { return }
     }
-    if let j = list.first(where: { top.tokenIDs[$0] == sampled && !logprob($0).isNaN }) {
+    if let j = list.first(where: { isSampled($0) && !logprob($0).isNaN }) {
       out.append(logprob(j))
     } else if let l = columns.logprobs?[i] {
       out.append(l)

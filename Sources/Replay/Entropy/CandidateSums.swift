@@ -39,17 +39,23 @@ struct CandidateSums {
     lowest = s
     listed = top.counts
     var flags = [UInt8](repeating: 0, count: count)
-    s.withUnsafeMutableBufferPointer { s in
-      z.withUnsafeMutableBufferPointer { z in
-        lowest.withUnsafeMutableBufferPointer { lowest in
-          flags.withUnsafeMutableBufferPointer { flags in
-            let out = arpo_candidate_sums(
-              s: s.baseAddress, z: z.baseAddress, lowest: lowest.baseAddress, flags: flags.baseAddress)
-            if top.logprobs.precision == .float64 {
-              arpo_candidate_sums_double(
-                top.logprobs.doubles, top.tokenIDs, top.counts, sampled, count, scale, out)
-            } else {
-              arpo_candidate_sums_float(top.logprobs.floats, top.tokenIDs, top.counts, sampled, count, scale, out)
+    // A pointer to no ids is no pointer, which would ask for places.
+    let known = top.tokenIDs.isEmpty ? sampled : top.tokenIDs
+    known.withUnsafeBufferPointer { tokenIDs in
+      let ids = top.places.isEmpty ? tokenIDs.baseAddress : nil
+      s.withUnsafeMutableBufferPointer { s in
+        z.withUnsafeMutableBufferPointer { z in
+          lowest.withUnsafeMutableBufferPointer { lowest in
+            flags.withUnsafeMutableBufferPointer { flags in
+              let out = arpo_candidate_sums(
+                s: s.baseAddress, z: z.baseAddress, lowest: lowest.baseAddress, flags: flags.baseAddress)
+              if top.logprobs.precision == .float64 {
+                arpo_candidate_sums_double(
+                  top.logprobs.doubles, ids, top.counts, sampled, top.places, count, scale, out)
+              } else {
+                arpo_candidate_sums_float(
+                  top.logprobs.floats, ids, top.counts, sampled, top.places, count, scale, out)
+              }
             }
           }
         }
@@ -103,7 +109,9 @@ struct CandidateSums {
         listed[i] -= 1
         append(top.logprobs[j] ?? 0, at: i, scale: scale)
       }
-      let isListed = known.contains { top.tokenIDs[$0] == sampled[i] }
+      let isListed = known.contains {
+        top.isSampled($0, at: i, first: candidates.lowerBound, token: sampled[i])
+      }
       if !isListed, !logprobs.isEmpty, !logprobs[i].isNaN { append(logprobs[i], at: i, scale: scale) }
     }
   }

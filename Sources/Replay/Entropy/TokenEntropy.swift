@@ -51,7 +51,7 @@ public struct TokenEntropy: Sendable {
       self.columns[.exact] = masked(logged.widened(), columns.lossMask)
     }
     let logprobs = columns.logprobs?.widened() ?? []
-    let top = columns.topLogprobs.flatMap { $0.tokenIDs.isEmpty ? nil : $0 }
+    let top = columns.topLogprobs.flatMap { $0.logprobs.count == 0 ? nil : $0 }
     let hasSampled = !logprobs.isEmpty || top != nil
     let sampled =
       hasSampled && estimators.contains(.sampledNLL) ? sampledLogprobs(columns, logged: logprobs) : []
@@ -143,7 +143,9 @@ private func sampledLogprobs(_ columns: TokenColumns, logged: [Double]) -> [Doub
     let candidates = offset..<(offset + Int(top.counts[i]))
     offset = candidates.upperBound
     guard mask[i] != 0, out[i].isNaN else { continue }
-    if let j = candidates.first(where: { top.tokenIDs[$0] == columns.tokenIDs[i] }) {
+    if let j = candidates.first(where: {
+      top.isSampled($0, at: i, first: candidates.lowerBound, token: columns.tokenIDs[i])
+    }) {
       out[i] = top.logprobs[j] ?? .nan
     }
   }
@@ -166,7 +168,9 @@ private func renormalized(
     offset = candidates.upperBound
     guard sums.listed[i] > 0, sums.z[i] < 1e-290 else { continue }
     var lps = candidates.compactMap { top.logprobs[$0] }
-    let isListed = candidates.contains { top.tokenIDs[$0] == columns.tokenIDs[i] && top.logprobs[$0] != nil }
+    let isListed = candidates.contains {
+      top.isSampled($0, at: i, first: candidates.lowerBound, token: columns.tokenIDs[i]) && top.logprobs[$0] != nil
+    }
     if !isListed, !logprobs.isEmpty, !logprobs[i].isNaN { lps.append(logprobs[i]) }
     out[i] = shiftedEntropy(lps.map { scale * $0 })
   }

@@ -8,39 +8,54 @@ import Rollouts
 /// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
 final class ColumnDecoder {
   private var planes: [UInt8] = []
+  private var spare: [UInt8] = []
   private var best: [Float] = []
   private var steps: [UInt16] = []
 
-  /// More elements than this in one segment is a damaged blob.
-  private static let maxCount = 1 << 28
+  /// Tokens of the segment whose blobs are read; many if it is not known.
+  private var tokens = 1 << 14
+  /// More elements than this are a damaged blob.
+  private var maxCount = 0
+
+  /// Says how many tokens the segment has whose blobs come next.
+  func expect(tokens: Int) { self.tokens = tokens }
+
+  /// A few bytes can announce any number of equal elements: what a blob may hold depends on its size and its segment's.
+  private func limit(_ blob: UnsafeRawBufferPointer) {
+    maxCount = min(1 << 28, max(1 << 20, 1024 * tokens, 64 * blob.count))
+  }
 
   init() {}
 
   /// Appends whole numbers to `out`.
   func integers(_ blob: UnsafeRawBufferPointer, into out: inout [Int32]) throws(ColumnError) {
+    limit(blob)
     var reader = try BlobReader(blob, .integers)
-    let count = try reader.count(Self.maxCount)
+    let count = try reader.count(maxCount)
     try words(&reader, count: count, into: &out)
     try reader.finish()
   }
 
   /// Appends reals to a column.
   func reals(_ blob: UnsafeRawBufferPointer, into out: inout RealColumn) throws(ColumnError) {
+    limit(blob)
     var reader = try BlobReader(blob, .reals)
     let precision = try reader.precision()
-    let count = try reader.count(Self.maxCount)
+    let count = try reader.count(maxCount)
     try reals(&reader, precision, count, into: &out)
     try reader.finish()
   }
 
   /// Appends a mask to `out`.
   func mask(_ blob: UnsafeRawBufferPointer, into out: inout [UInt8]) throws(ColumnError) {
+    limit(blob)
     var reader = try BlobReader(blob, .mask)
     var value = try reader.byte()
     guard value <= 1 else { throw ColumnError("a mask begins with \(value)") }
-    for _ in 0..<(try reader.count(Self.maxCount)) {
-      let run = try reader.count(Self.maxCount)
-      guard out.count + run <= Self.maxCount else { throw ColumnError("a mask is too long") }
+    let start = out.count
+    for _ in 0..<(try reader.count(maxCount)) {
+      let run = try reader.count(maxCount)
+      guard out.count - start + run <= maxCount else { throw ColumnError("a mask is too long") }
       out.append(contentsOf: repeatElement(value, count: run))
       value ^= 1
     }
@@ -49,34 +64,54 @@ final class ColumnDecoder {
 
   /// Appends candidates.
   func candidates(_ blob: UnsafeRawBufferPointer, into out: inout TopLogprobs) throws(ColumnError) {
+    _ = try candidates(blob, into: &out, withIDs: true)
+  }
+
+  /// Appends candidates, and instead of their ids, if so asked, the places of the sampled tokens among them.
+  ///
+  /// Returns false, and appends nothing, if the blob does not tell the places.
+  func candidates(_ blob: UnsafeRawBufferPointer, into out: inout TopLogprobs, withIDs: Bool) throws(ColumnError)
+    -> Bool
+  {
+    limit(blob)
     var reader = try BlobReader(blob, .candidates)
     let precision = try reader.precision()
-    let rows = try reader.count(Self.maxCount)
+    let rows = try reader.count(maxCount)
     let firstRow = out.counts.count
     var flat = 0
     if try reader.byte() == 0 {
-      let k = try reader.count(Self.maxCount)
+      let k = try reader.count(maxCount)
       flat = rows * k
+      guard flat <= maxCount else { throw ColumnError("too many candidates") }
       out.counts.append(contentsOf: repeatElement(Int32(k), count: rows))
     } else {
       for _ in 0..<rows {
-        let k = try reader.count(Self.maxCount)
+        let k = try reader.count(maxCount)
         flat += k
         out.counts.append(Int32(k))
       }
+      guard flat <= maxCount else { throw ColumnError("too many candidates") }
     }
-    guard flat <= Self.maxCount else { throw ColumnError("too many candidates") }
-    if try reader.byte() != 0 {
-      if planes.count < rows { planes = [UInt8](repeating: 0, count: rows) }
+    let hasPlaces = try reader.byte() != 0
+    if withIDs {
+      if hasPlaces { try skipPlane(&reader, rows) }
+      try words(&reader, count: flat, into: &out.tokenIDs)
+    } else {
+      guard hasPlaces else {
+        out.counts.removeLast(rows)
+        return false
+      }
+      let start = out.places.count
+      out.places.append(contentsOf: repeatElement(0, count: rows))
       var failure: ColumnError?
-      planes.withUnsafeMutableBufferPointer { planes in
+      out.places.withUnsafeMutableBufferPointer { places in
         do throws(ColumnError) {
-          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: planes[..<rows]))
+          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: places[start...]))
         } catch { failure = error }
       }
       if let failure { throw failure }
+      if flat > 0 { for _ in 0..<4 { try skipPlane(&reader, flat) } }
     }
-    try words(&reader, count: flat, into: &out.tokenIDs)
     if try reader.byte() == 0 {
       try reals(&reader, precision, flat, into: &out.logprobs)
     } else {
@@ -84,22 +119,24 @@ final class ColumnDecoder {
       try steps(&reader, counts: out.counts[firstRow...], flat: flat, precision, into: &out.logprobs)
     }
     try reader.finish()
+    return true
   }
 
   /// The advantages of a path.
   func advantages(_ blob: UnsafeRawBufferPointer) throws(ColumnError) -> StoredAdvantages {
+    limit(blob)
     var reader = try BlobReader(blob, .advantages)
     var out = StoredAdvantages()
     var end = 0
     var tokens = 0
-    for _ in 0..<(try reader.count(Self.maxCount)) {
-      let start = end + (try reader.count(Self.maxCount))
-      end = start + (try reader.count(Self.maxCount))
+    for _ in 0..<(try reader.count(maxCount)) {
+      let start = end + (try reader.count(maxCount))
+      end = start + (try reader.count(maxCount))
       tokens += end - start
-      guard end <= Self.maxCount else { throw ColumnError("a path of more than \(Self.maxCount) tokens") }
+      guard end <= maxCount else { throw ColumnError("a path of more than \(maxCount) tokens") }
       out.generated.append(start..<end)
     }
-    out.length = end + (try reader.count(Self.maxCount - end))
+    out.length = end + (try reader.count(maxCount - end))
     if try reader.byte() == 0 {
       try words(&reader, count: tokens, into: &out.values)
     } else {
@@ -230,6 +267,30 @@ final class ColumnDecoder {
     }
   }
 
+  /// Reads over a plane of `n` values.
+  private func skipPlane(_ reader: inout BlobReader, _ n: Int) throws(ColumnError) {
+    switch try reader.byte() {
+    case 0: _ = try reader.bytes(n)
+    case 1: _ = try reader.byte()
+    case 3: _ = try reader.bytes(1 + (n + 3) / 4)
+    case 4:
+      _ = try reader.byte()
+      let escapes = try reader.count(n)
+      _ = try reader.bytes((n + 1) / 2 + escapes)
+    case 5:
+      _ = try reader.byte()
+      for _ in 0..<(try reader.count(n)) {
+        _ = try reader.count(n)
+        _ = try reader.byte()
+      }
+    case 6:
+      _ = try reader.byte()
+      let others = try reader.count(n)
+      _ = try reader.bytes((n + 7) / 8 + (others + 3) / 4)
+    case let tag: throw ColumnError("unknown plane \(tag)")
+    }
+  }
+
   private func plane(_ reader: inout BlobReader, into out: UnsafeMutableBufferPointer<UInt8>) throws(ColumnError) {
     switch try reader.byte() {
     case 0: out.baseAddress?.update(from: try reader.bytes(out.count), count: out.count)
@@ -254,6 +315,17 @@ final class ColumnDecoder {
         out[at] = try reader.byte()
         at += 1
       }
+    case 6:
+      let base = try reader.byte()
+      let others = try reader.count(out.count)
+      let bits = try reader.bytes((out.count + 7) / 8)
+      let packed = try reader.bytes((others + 3) / 4)
+      if spare.count < others { spare = [UInt8](repeating: 0, count: others) }
+      let needed = spare.withUnsafeMutableBufferPointer { spare in
+        arpo_plane_unpack2(packed, others, base &+ 1, spare.baseAddress)
+        return arpo_plane_unpack1(bits, out.count, base, spare.baseAddress, others, out.baseAddress)
+      }
+      guard needed == others else { throw ColumnError("the others of a plane of bits do not add up") }
     case let tag: throw ColumnError("unknown plane \(tag)")
     }
   }

@@ -18,6 +18,8 @@ public struct GroupSelection: Sendable {
   public var withTexts = true
   /// Leaves out logprobs, candidates and entropies, which most attribution strategies do not need.
   public var withProbabilities = true
+  /// Leaves out the ids of candidates where the place of the sampled token among them is enough, as it is for entropies.
+  public var withCandidateIDs = true
   /// Reads what the log says of branchings (``ReplayTrajectory/branch``, ``ReplayTrajectory/decisions``).
   public var withBranches = false
   /// Reads logged advantages and the named parts of rewards.
@@ -43,18 +45,25 @@ extension Store {
   ) throws {
     do {
       try OrderedPipeline.run(
-        workers: workers, capacity: workers + 2,
+        workers: workers, capacity: 2 * workers + 2,
         produce: { emit in
-          try self.queue.read { db in
-            let reader = GroupReader(db: db, selection: selection)
-            try reader.forEach { emit($0) }
-          }
+          let groups = try self.queue.read { try GroupReader(db: $0, selection: selection).groups() }
+          for group in groups { guard emit(group) else { return } }
         },
         makeTransform: {
-          let decoder = GroupDecoder()
-          return { (group: StoredGroup) in Swift.Result { try transform(decoder.decode(group)) } }
+          // A connection each, so that they read at the same time; a temporary database has only one.
+          let own = self.path.isEmpty ? .success(self) : Swift.Result { try Store.open(self.path, for: .reading) }
+          let decoder = GroupDecoder(withCandidateIDs: selection.withCandidateIDs)
+          return { (group: GroupReader.Reference) in
+            Swift.Result {
+              let stored = try own.get().queue.read { try GroupReader(db: $0, selection: selection).read(group) }
+              return stored.trajectories.isEmpty ? nil : try transform(decoder.decode(stored))
+            }
+          }
         },
-        consume: { try consume($0.get()) })
+        consume: { (result: Swift.Result<Result?, any Error>) in
+          if let result = try result.get() { try consume(result) }
+        })
     } catch let error as DatabaseError {
       throw Self.translated(error, path)
     }
@@ -85,17 +94,32 @@ struct GroupReader {
   let db: Database
   let selection: GroupSelection
 
-  func forEach(_ body: (StoredGroup) throws -> Bool) throws {
-    let overlay = try EvidenceOverlay(selection, db)
-    for run in try runs() {
-      let (sql, arguments) = groupsQuery("id, group_id, step, data_source, policy_version", run)
-      let groups = try Row.fetchCursor(db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: arguments)
-      while let row = try groups.next() {
-        var group = try read(row, run.run)
-        try overlay?.apply(to: &group.trajectories, withProbabilities: selection.withProbabilities)
-        if !group.trajectories.isEmpty, try !body(group) { return }
+  /// A group that is to be read.
+  struct Reference: Sendable {
+    var id: Int64
+    var run: ReplayRun
+  }
+
+  /// The selected groups in canonical order.
+  func groups() throws -> [Reference] {
+    try runs().flatMap { run in
+      let (sql, arguments) = groupsQuery("id", run)
+      return try Int64.fetchAll(db, sql: sql + " ORDER BY group_id, step IS NULL, step", arguments: arguments).map {
+        Reference(id: $0, run: run.run)
       }
     }
+  }
+
+  /// A group's rows and blobs, those of the evidence set in the place of the logged ones.
+  func read(_ group: Reference) throws -> StoredGroup {
+    let row = try Row.fetchOne(
+      db.cachedStatement(sql: "SELECT id, group_id, step, data_source, policy_version FROM prompt_group WHERE id = ?"),
+      arguments: [group.id])
+    guard let row else { throw StoreError(.failed, "a group is no longer in the database") }
+    var stored = try read(row, group.run)
+    try EvidenceOverlay(selection, db)?.apply(
+      to: &stored.trajectories, withProbabilities: selection.withProbabilities)
+    return stored
   }
 
   /// The selected groups of a run, in no order.

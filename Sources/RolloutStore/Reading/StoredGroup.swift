@@ -37,8 +37,21 @@ struct StoredSegment: Sendable {
 /// One thread uses one.
 public final class GroupDecoder {
   private let decoder = ColumnDecoder()
+  private let withCandidateIDs: Bool
 
-  public init() {}
+  /// - Parameter withCandidateIDs: see ``GroupSelection``.
+  public init(withCandidateIDs: Bool = true) { self.withCandidateIDs = withCandidateIDs }
+
+  /// `nil` if the ids of the candidates cannot be left out.
+  private func columns(_ stored: StoredTrajectory, _ withCandidateIDs: Bool) throws -> TokenColumns? {
+    var assembler = ColumnAssembler(
+      total: stored.segments.reduce(0) { $0 + $1.count }, withCandidateIDs: withCandidateIDs)
+    for segment in stored.segments {
+      try assembler.append(count: segment.count, generated: segment.generated, segment.blobs, decoder)
+      if assembler.lacksPlaces { return nil }
+    }
+    return assembler.columns
+  }
 
   /// The group with its token columns.
   public func decode(_ group: StoredGroup) throws -> ReplayGroup {
@@ -53,11 +66,7 @@ public final class GroupDecoder {
         trajectory.declaredParent = at
       }
       if stored.hasTokens {
-        var assembler = ColumnAssembler(total: stored.segments.reduce(0) { $0 + $1.count })
-        for segment in stored.segments {
-          try assembler.append(count: segment.count, generated: segment.generated, segment.blobs, decoder)
-        }
-        var columns = assembler.columns
+        guard var columns = try columns(stored, withCandidateIDs) ?? columns(stored, true) else { return trajectory }
         if stored.segments.contains(where: { $0.vocabularyIDs != nil }) {
           var ids: [Int32] = []
           for segment in stored.segments {

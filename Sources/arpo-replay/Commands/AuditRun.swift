@@ -16,6 +16,7 @@ struct AuditRun {
     self.store = store
     var selection = selection
     selection.withTexts = false
+    selection.withCandidateIDs = false
     self.selection = selection
     options.spill = Spill.factory
   }
