@@ -57,6 +57,7 @@ let package = Package(
     .target(
       name: "Queries", path: "Queries",
       resources: [
+        .embedInCode("attributions.sql"), .embedInCode("credit.sql"), .embedInCode("disagreements.sql"),
         .embedInCode("evidence.sql"), .embedInCode("forks.sql"), .embedInCode("groups.sql"),
         .embedInCode("quarantine.sql"), .embedInCode("tools.sql"),
       ],

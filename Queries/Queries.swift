@@ -17,6 +17,9 @@ public struct CannedQuery: Sendable {
 
   /// All queries, by name.
   public static let all: [CannedQuery] = [
+    CannedQuery("attributions", PackageResources.attributions_sql),
+    CannedQuery("credit", PackageResources.credit_sql),
+    CannedQuery("disagreements", PackageResources.disagreements_sql),
     CannedQuery("evidence", PackageResources.evidence_sql),
     CannedQuery("forks", PackageResources.forks_sql),
     CannedQuery("groups", PackageResources.groups_sql),

@@ -12,13 +12,14 @@ struct Bench: ParsableCommand {
         swift run -c release arpo-replay-bench compare LOG --peers DIR
         swift run -c release arpo-replay-bench scale SMALL LARGE
         swift run -c release arpo-replay-bench phases LOG
+        swift run -c release arpo-replay-bench attribution LOG --peers DIR
         swift run -c release arpo-replay-bench policy --peer DIR/peer_torch.py
         swift run -c release arpo-replay-bench learner --peer DIR/peer_torch.py
         swift run -c release arpo-replay-bench simulate LOG
       """,
     subcommands: [
       CompareCommand.self, ScaleCommand.self, PhasesCommand.self, PolicyCommand.self, LearnerCommand.self,
-      SimulateBenchCommand.self,
+      SimulateBenchCommand.self, AttributionCommand.self,
     ])
 }
 

@@ -53,7 +53,11 @@ struct AttributeRun {
     _ output: Output, _ format: OutputFormat, tick: () throws -> Void
   ) throws -> [AttributionSummary] {
     var summaries = entries.map { AttributionSummary($0.strategy) }
-    let columns = output == .tokens ? AttributionRows.tokenColumns : AttributionRows.segmentColumns
+    let isPage = output == .segments && format == .table
+    let columns =
+      isPage
+      ? AttributionRows.pageColumns(entries)
+      : output == .tokens ? AttributionRows.tokenColumns : AttributionRows.segmentColumns
     let rows = output == .summary ? nil : RowWriter(format: format, columns: columns)
     // The results are kept even if nobody reads the rows to their end.
     var isRead = rows != nil
@@ -68,11 +72,12 @@ struct AttributeRun {
         try writer.add(attribution)
         for (e, entry) in entries.enumerated() {
           summaries[e].add(attribution, e)
-          guard isRead else { continue }
+          guard isRead, !isPage else { continue }
           try write(
             output == .tokens
               ? AttributionRows.tokens(entry, e, attribution) : AttributionRows.segments(entry, e, attribution))
         }
+        if isRead, isPage { try write(AttributionRows.page(entries, attribution)) }
         try tick()
       }
     }

@@ -39,6 +39,33 @@ enum AttributionRows {
     }
   }
 
+  /// Columns of ``page(_:_:)``: what a person reads, a column a strategy.
+  static func pageColumns(_ entries: [AttributionWriter.Entry]) -> [OutputColumn] {
+    ["group", "step", "trajectory", "reward", "segment", "tokens", OutputColumn("generated", isCount: true)]
+      + entries.map { OutputColumn($0.name) }
+  }
+
+  /// One row for each segment with generated tokens, and the mean advantage under each strategy.
+  static func page(_ entries: [AttributionWriter.Entry], _ attribution: GroupAttribution) -> [[CellValue]] {
+    let group = attribution.tree.group
+    return attribution.group.leaves.enumerated().flatMap { t, leaf -> [[CellValue]] in
+      let credits = entries.indices.map { PathCredit(leaf, attribution.advantages[$0][t]) }
+      let head: [CellValue] = [.text(group.id), .integer(leaf.step), .text(leaf.id), .number(leaf.reward)]
+      let parts = credits.first { !$0.segments.isEmpty }?.segments ?? []
+      if parts.isEmpty {
+        return [head + [CellValue](repeating: .null, count: 3 + entries.count)]
+      }
+      return parts.map { part in
+        let segment = leaf.segments[part.ordinal]
+        let kind = [segment.kind.words, segment.tool].compactMap { $0 }.joined(separator: " ")
+        let means = credits.map { credit in
+          CellValue.number(credit.segments.first { $0.ordinal == part.ordinal }?.mean)
+        }
+        return head + [.text(kind), .text("\(segment.start)-\(segment.end)"), .int(part.generated)] + means
+      }
+    }
+  }
+
   /// One row for each trajectory; its advantages are aligned with its response tokens (text-only: segments), inserted ones
   /// 0.
   static func tokens(_ entry: AttributionWriter.Entry, _ s: Int, _ attribution: GroupAttribution) -> [[CellValue]] {

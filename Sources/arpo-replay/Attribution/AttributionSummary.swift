@@ -63,7 +63,9 @@ struct AttributionSummary {
     _ summaries: [AttributionSummary], _ entries: [AttributionWriter.Entry], _ states: [AttributionWriter.State],
     _ format: OutputFormat
   ) throws {
-    let writer = RowWriter(format: format, columns: columns)
+    // What a person does not look for first is left to the data formats.
+    let shown = columns.indices.filter { format != .table || !["strategy", "parameters", "evidence", "groups", "unscored", "violations"].contains(columns[$0].name) }
+    let writer = RowWriter(format: format, columns: shown.map { columns[$0] })
     for (e, summary) in summaries.enumerated() {
       let findings = summary.checks.finish()
       let values = ConservationFinding.Check.allCases.map { check in
@@ -74,12 +76,13 @@ struct AttributionSummary {
         case .unchanged: "unchanged"
         case .writing(let replaced): replaced ? "replaced" : "new"
         }
-      try writer.write(
+      let row: [CellValue] =
         [
           .text(entries[e].name), .text(summary.strategy.name), .text(StrategyList.parameters(summary.strategy)),
           .text(summary.strategy.needs.evidence.joined(separator: ",")), .int(summary.groups),
           .int(summary.groupsWithoutSignal), .int(summary.trajectories), .int(summary.unscored), .int(summary.missing),
-        ] + values + [.int(findings.reduce(0) { $0 + ($1.isViolation ? $1.violations : 0) }), .text(stored)])
+        ] + values + [.int(findings.reduce(0) { $0 + ($1.isViolation ? $1.violations : 0) }), .text(stored)]
+      try writer.write(shown.map { row[$0] })
     }
     try writer.finish()
   }

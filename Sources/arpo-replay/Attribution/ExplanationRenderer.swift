@@ -35,7 +35,8 @@ struct ExplanationRenderer {
     return zip(explanation.terms, numbers).map { term, number in
       let symbol = padded(traits.cut(traits.safe(term.symbol), to: width), to: width)
       var out = traits.styled("  \(symbol) = \(padded(number, to: digits))", term.symbol == "A" ? .bold : .plain)
-      out += traits.styled("  \(traits.safe(term.meaning))", .dim) + "\n"
+      let room = max(20, traits.width - width - digits - 8)
+      out += traits.styled("  \(traits.cut(traits.safe(term.meaning), to: room))", .dim) + "\n"
       if case .number = term.expression { return out }
       return out
         + traits.wrapped(

@@ -38,7 +38,7 @@ struct ScoreRenderer {
 
   /// - Parameter detail: 2 = all intervals, 1 = that of accuracy, 0 = none.
   private func table(_ detail: Int) -> TextTable {
-    var columns = [TextTable.Column(title: "run", narrowest: 8), TextTable.Column(title: "algorithm", narrowest: 5)]
+    var columns = [TextTable.Column(title: "run", narrowest: 6), TextTable.Column(title: "algorithm", narrowest: 4)]
     if dimensions.contains(.dataSource) { columns.append(TextTable.Column(title: "data source", narrowest: 6)) }
     if dimensions.contains(.step) { columns.append(.number("step")) }
     columns += [.number("groups"), .number("leaves"), .number("accuracy")]
@@ -117,11 +117,13 @@ struct ScoreRenderer {
         (names.isEmpty ? "" : "elsewhere ") + "the reward is \(DocumentText.json(.double(rules.failedReward)))")
     }
     out += note("format: leaves that failed it: \(rule.joined(separator: "; "))")
-    let short = whole.flatMap { row in row.pass.filter { $0.groups < row.groups }.map { (row, $0) } }
-    for (row, pass) in short {
+    for (i, k) in rules.ks.enumerated() {
+      let short = whole.filter { $0.pass[i].groups < $0.groups }
+      if short.isEmpty { continue }
+      let some = short.prefix(6).map { "\(traits.safe($0.key.run)) \($0.pass[i].groups) of \($0.groups)" }
       out += note(
-        "pass@\(pass.k) of \(traits.safe(row.key.run)): \(pass.groups) of \(traits.counted(row.groups, "group")) have "
-          + "\(pass.k) scored leaves")
+        "pass@\(k) is over groups with \(traits.counted(k, "scored leaf", "scored leaves")): "
+          + some.joined(separator: ", ") + (short.count > 6 ? " and \(short.count - 6) more runs" : ""))
     }
     return out
   }
