@@ -21,6 +21,8 @@ import TestSupport
       ], "log.jsonl")
     let run = try Tool.run(["import", database, log, "--quiet"])
     #expect(run.status == 2, "\(run.errors)")
+    let kept = try Tool.run(["attribute", database, "--strategy", "arpo-hard,dr-grpo", "--summary"])
+    #expect(kept.status == 0, "\(kept.errors)")
   }
 
   @Test func everyFileIsAQueryWithATitle() throws {
@@ -33,6 +35,28 @@ import TestSupport
   }
 
   @Test(arguments: [
+    (
+      "attributions",
+      """
+      name,strategy,parameters,evidence,state,trajectories,missing,mean_abs,checks\r
+      arpo-hard,arpo-hard,"{""epsilon"":1e-06,""ddof"":1}","reward,forks",complete,2,0,0.3536,"[{""check"":""shared_tokens"",""value"":0,""group"":null,""count"":2,""violations"":0,""required"":true},{""check"":""token_balance"",""value"":0,""group"":null,""count"":8,""violations"":0,""required"":false}]"\r
+      dr-grpo,dr-grpo,{},"reward,forks",complete,2,0,0.5,"[{""check"":""group_sum"",""value"":0,""group"":null,""count"":1,""violations"":0,""required"":true},{""check"":""shared_tokens"",""value"":1,""group"":""p1"",""count"":2,""violations"":2,""required"":false},{""check"":""token_balance"",""value"":0,""group"":null,""count"":8,""violations"":0,""required"":false}]"\r
+
+      """
+    ),
+    (
+      "credit",
+      """
+      name,run_id,kind,tool,tokens,share,mean\r
+      arpo-hard,r1,answer,,3,0.75,0.2357\r
+      arpo-hard,r1,tool_call,python,1,0.25,-0.7071\r
+      arpo-hard,r1,tool_call,search,4,0,0\r
+      dr-grpo,r1,tool_call,search,4,0.5,0\r
+      dr-grpo,r1,answer,,3,0.375,0.1667\r
+      dr-grpo,r1,tool_call,python,1,0.125,-0.5\r
+
+      """
+    ),
     (
       "evidence",
       """
@@ -71,6 +95,16 @@ import TestSupport
     let run = try Tool.run(["query", database, name, "--format", "csv"])
     #expect(run.status == 0, "\(run.errors)")
     #expect(run.text == expected)
+  }
+
+  @Test func disagreements() throws {
+    let run = try Tool.run([
+      "query", database, "disagreements", "-p", "a=arpo-hard", "-p", "b=dr-grpo", "--format", "csv",
+    ])
+    #expect(run.status == 0, "\(run.errors)")
+    let lines = run.text.split(separator: "\r\n")
+    #expect(lines.count == 6 && lines[1] == "r1,p1,3,a,0,tool_call,search,0,2,0,0.5,-0.5")
+    #expect(lines[2] == "r1,p1,3,b,0,tool_call,search,0,2,0,-0.5,0.5")
   }
 
   @Test func quarantine() throws {

@@ -5,6 +5,7 @@ import TestSupport
 @Suite struct HelpTests {
   static let commands = [
     "import", "audit", "branches", "budget", "simulate", "analyze", "query", "schema", "rescore", "mismatch",
+    "tree", "attribute", "compare", "score",
   ]
 
   @Test(arguments: [nil] + commands.map(Optional.some)) func helpLeadsWithAnExample(command: String?) throws {

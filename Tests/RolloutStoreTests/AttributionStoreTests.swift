@@ -179,8 +179,6 @@ import Testing
     try queue.close()
     #expect(try store(.reading).attributions() == [])
     #expect { try store(.reading).attribution(named: "x") } throws: { "\($0)".contains("no attribution") }
-    try keep([GRPO(.verl)])
-    #expect(try store(.reading).attributions().map(\.name) == ["grpo:verl"])
   }
 
   // MARK: Blobs

@@ -26,9 +26,9 @@ struct ScoreRenderer {
   private var text: String {
     if rows.isEmpty { return "nothing to score: no group was selected\n" }
     let limit = traits.limit ?? traits.width
-    // The widest that fits: with intervals of everything, of accuracy alone, of nothing.
-    let tables = [2, 1, 0].map(table)
-    let found = tables.first { $0.narrowest(traits) <= limit } ?? tables[2]
+    // The widest that fits: with intervals of everything, of accuracy alone, of nothing, and with fewer columns.
+    let tables = [2, 1, 0, -1].map(table)
+    let found = tables.first { $0.narrowest(traits) <= limit } ?? tables[3]
     var out = found.render(traits)
     if tables[0].narrowest(traits) > limit {
       out += note("more intervals in a wider window; --format csv has them all")
@@ -36,12 +36,14 @@ struct ScoreRenderer {
     return out + notes
   }
 
-  /// - Parameter detail: 2 = all intervals, 1 = that of accuracy, 0 = none.
+  /// - Parameter detail: 2 = all intervals, 1 = that of accuracy, 0 = none, -1 = no algorithm and groups either.
   private func table(_ detail: Int) -> TextTable {
-    var columns = [TextTable.Column(title: "run", narrowest: 6), TextTable.Column(title: "algorithm", narrowest: 4)]
+    var columns = [TextTable.Column(title: "run", narrowest: 6)]
+    if detail >= 0 { columns.append(TextTable.Column(title: "algorithm", narrowest: 4)) }
     if dimensions.contains(.dataSource) { columns.append(TextTable.Column(title: "data source", narrowest: 6)) }
     if dimensions.contains(.step) { columns.append(.number("step")) }
-    columns += [.number("groups"), .number("leaves"), .number("accuracy")]
+    if detail >= 0 { columns.append(.number("groups")) }
+    columns += [.number("leaves"), .number("accuracy")]
     if detail > 0 { columns.append(.number("95 %")) }
     for k in rules.ks {
       columns.append(.number("pass@\(k)"))
@@ -60,14 +62,16 @@ struct ScoreRenderer {
       if let last, last != row.key.run, !dimensions.isEmpty { table.addRule() }
       last = row.key.run
       let isWhole = row.key.dimensions.isEmpty
-      var cells = [TextTable.Cell(row.key.run, isWhole ? .bold : .plain), TextTable.Cell(row.algorithm ?? "")]
+      var cells = [TextTable.Cell(row.key.run, isWhole ? .bold : .plain)]
+      if detail >= 0 { cells.append(TextTable.Cell(row.algorithm ?? "")) }
       if dimensions.contains(.dataSource) {
         cells.append(TextTable.Cell(isWhole ? "all" : row.key.dataSource ?? traits.absent))
       }
       if dimensions.contains(.step) {
         cells.append(TextTable.Cell(isWhole ? "all" : row.key.step.map(String.init) ?? traits.absent))
       }
-      cells += [TextTable.Cell(traits.grouped(row.groups)), TextTable.Cell(traits.grouped(row.scored))]
+      if detail >= 0 { cells.append(TextTable.Cell(traits.grouped(row.groups))) }
+      cells.append(TextTable.Cell(traits.grouped(row.scored)))
       cells.append(cell(row.accuracy, 4))
       if detail > 0 { cells.append(interval(row.accuracy, 3)) }
       for pass in row.pass {

@@ -29,7 +29,7 @@ struct TreePage {
     out += traits.wrapped(
       [
         leaves, forks,
-        "\(traits.counted(unique, "token")) (\(percentText(shared)) of \(traits.grouped(budget.totalFlat)) shared)",
+        "\(traits.counted(unique, unit)) (\(percentText(shared)) of \(traits.grouped(budget.totalFlat)) shared)",
         "\(traits.counted(budget.executed, "tool call")) executed, \(traits.grouped(budget.independent)) on all paths",
       ].joined(separator: traits.separator))
     out += traits.wrapped("shared prefixes: \(sharing)", style: .dim)
@@ -69,6 +69,9 @@ struct TreePage {
     return flat == 0 ? 0 : 1 - Double(unique) / Double(flat)
   }
 
+  /// What the paths are made of.
+  private var unit: String { report.tree.paths.contains { $0.unit == .segment } ? "segment" : "token" }
+
   private var plusMinus: String { traits.unicode ? "±" : "+-" }
 
   // MARK: Drawing
@@ -78,7 +81,7 @@ struct TreePage {
     let labels = TreeLabels(report, traits: traits)
     let hasRise = report.estimator != nil && report.nodes.contains { $0.entropyRise != nil }
     var columns = [
-      TextTable.Column(title: "node", narrowest: 20), .number("tokens"), .number("leaves"), .number("reward"),
+      TextTable.Column(title: "node", narrowest: 16), .number(unit + "s"), .number("leaves"), .number("reward"),
       .number(plusMinus),
     ]
     if hasRise { columns.append(.number("rise")) }
