@@ -41,7 +41,7 @@ enum AttributionRows {
 
   /// Columns of ``page(_:_:)``: what a person reads, a column a strategy.
   static func pageColumns(_ entries: [AttributionWriter.Entry]) -> [OutputColumn] {
-    ["group", "step", "trajectory", "reward", "segment", "tokens", OutputColumn("generated", isCount: true)]
+    ["group", "trajectory", "reward", "segment", "tokens", OutputColumn("sampled", isCount: true)]
       + entries.map { OutputColumn($0.name) }
   }
 
@@ -50,7 +50,7 @@ enum AttributionRows {
     let group = attribution.tree.group
     return attribution.group.leaves.enumerated().flatMap { t, leaf -> [[CellValue]] in
       let credits = entries.indices.map { PathCredit(leaf, attribution.advantages[$0][t]) }
-      let head: [CellValue] = [.text(group.id), .integer(leaf.step), .text(leaf.id), .number(leaf.reward)]
+      let head: [CellValue] = [.text(group.id), .text(leaf.id), .number(leaf.reward)]
       let parts = credits.first { !$0.segments.isEmpty }?.segments ?? []
       if parts.isEmpty {
         return [head + [CellValue](repeating: .null, count: 3 + entries.count)]
