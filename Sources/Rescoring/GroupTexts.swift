@@ -65,10 +65,12 @@ final class GroupTexts {
     let branch = tree.paths[t].storageBranch
     var drift = TokenDrift()
     var start = 0
+    // Stretches of sampled tokens, cut at ids that the tokenizer does not have.
+    let isKnown = columns.tokenIDs.indices.map { columns.lossMask[$0] != 0 && tokenizer.contains(columns.tokenIDs[$0]) }
     while start < columns.count {
       var end = start + 1
-      while end < columns.count, columns.lossMask[end] == columns.lossMask[start] { end += 1 }
-      if columns.lossMask[start] != 0, let same = tokenizer.reproduced(Array(columns.tokenIDs[start..<end]), &encoder) {
+      while end < columns.count, isKnown[end] == isKnown[start] { end += 1 }
+      if isKnown[start], let same = tokenizer.reproduced(Array(columns.tokenIDs[start..<end]), &encoder) {
         drift.checked += same.count
         for (i, isSame) in same.enumerated() where !isSame {
           drift.differing += 1

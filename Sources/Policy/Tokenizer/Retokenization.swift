@@ -40,8 +40,10 @@ extension Tokenizer {
 
   /// Which of some sampled tokens come out again at their place when their text is tokenised.
   ///
-  /// - Returns: by token; `nil` if the tokens' bytes are no valid text, as when a character was cut in two.
+  /// - Returns: by token; `nil` if some id is not in the vocabulary, or the tokens' bytes are no valid text, as when a
+  ///   character was cut in two.
   public func reproduced(_ ids: [Int32], _ encoder: inout TokenEncoder) -> [Bool]? {
+    guard ids.allSatisfy(contains) else { return nil }
     let bytes = ids.flatMap { vocabulary.bytes(of: $0) }
     guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
     let again = encoder.encode(text)

@@ -104,6 +104,17 @@ struct RescoreRun {
       Talk.warn(
         "a path has \(rescorer.longestPath) tokens; the checkpoint was trained for \(checkpoint.config.maxPositions)")
     }
+    let fromText = summary.reduce(0) { $0 + $1.promptRetokenized }
+    if fromText > 0 {
+      Talk.warn(
+        "the prompts of \(traits.counted(fromText, "trajectory", "trajectories")) were tokenised from their text: exact "
+          + "only if that text, its chat template included, is what the policy saw")
+    }
+    let bare = summary.reduce(0) { $0 + $1.promptAbsent }
+    if bare > 0 {
+      let trajectories = traits.counted(bare, "trajectory", "trajectories")
+      Talk.warn("\(trajectories) were scored without a prompt, which is not how they were sampled")
+    }
     for gap in gaps {
       Talk.warn(
         "trajectory \(gap.trajectory) of group \(gap.group): \(gap.reason) "
