@@ -1,5 +1,6 @@
 import Foundation
 import Learner
+import Policy
 import TestSupport
 import Testing
 
@@ -253,6 +254,32 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
 }
 
 @Suite struct TrainingPartTests {
+  /// A plan keeps to its limit, gives up activations before tokens, and says when nothing fits.
+  @Test func memoryPlansKeepToTheirLimit() throws {
+    let config = try Checkpoint(
+      directory: TestPaths.goldens.appending(path: "policy/qwen2-tiny/checkpoint").path
+    ).config
+    func plan(_ limit: Int?, trainsEverything: Bool = true) throws -> MemoryPlan {
+      try MemoryPlan(
+        config: config, stored: 428_288, trained: 107_072, rank: 0, trainsEverything: trainsEverything, limit: limit,
+        wanted: 4096, longest: 500)
+    }
+    let free = try plan(nil)
+    #expect(free.tokens == 4096)
+    #expect(try plan(free.total + 1_000_000) == free)
+    var tokens = Int.max
+    var fitted = 0
+    for limit in stride(from: free.total, to: 80_000_000, by: -500_000) {
+      guard let fit = try? plan(limit) else { break }
+      fitted += 1
+      #expect(fit.total <= limit && fit.activations >= 4 * fit.tokens * config.layerCount * config.hiddenSize)
+      #expect(fit.tokens <= tokens && fit.tokens >= 500)
+      tokens = fit.tokens
+    }
+    #expect(fitted > 5)
+    #expect(throws: LearnerError.self) { try plan(70_000_000) }
+  }
+
   @Test func epochsSeeEveryGroupOnce() {
     for (count, batch) in [(1, 1), (7, 3), (12, 4), (5, 50)] {
       let order = DataOrder(count: count, batch: batch, seed: 3)

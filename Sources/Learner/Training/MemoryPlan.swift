@@ -16,8 +16,10 @@ public struct MemoryPlan: Sendable, Equatable {
   /// Most tokens of a forest.
   public var tokens: Int
 
-  /// All of it.
-  public var total: Int { weights + training + working + activations }
+  /// All of it, with the quarter more of working and kept buffers that the engine holds ready.
+  public var total: Int { weights + training + Self.held(working + activations) }
+
+  private static func held(_ bytes: Int) -> Int { bytes + bytes / 4 }
 
   /// The process without any policy.
   private static let process = 64 << 20
@@ -55,10 +57,10 @@ public struct MemoryPlan: Sendable, Equatable {
       activations = 4 * tokens * everything
       return
     }
-    let left = limit - weights - training - Self.process
-    let most = left / (4 * (scratch + inputs))
+    let left = max(0, limit - weights - training) / 5 * 4
+    let most = (left - Self.process) / (4 * (scratch + inputs))
     guard most >= longest else {
-      let needed = weights + training + Self.process + 4 * longest * (scratch + inputs)
+      let needed = weights + training + Self.held(Self.process + 4 * longest * (scratch + inputs))
       throw LearnerError(
         """
         the longest path has \(longest) tokens and needs about \(Self.text(needed)): weights \(Self.text(weights)), \
@@ -67,7 +69,7 @@ public struct MemoryPlan: Sendable, Equatable {
     }
     self.tokens = min(tokens, most)
     working = Self.process + 4 * self.tokens * scratch
-    activations = min(4 * self.tokens * everything, limit - weights - training - working)
+    activations = min(4 * self.tokens * everything, left - working)
   }
 
   /// Bytes as `1.4 GB`.

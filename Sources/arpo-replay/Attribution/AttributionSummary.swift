@@ -64,7 +64,10 @@ struct AttributionSummary {
     _ format: OutputFormat
   ) throws {
     // What a person does not look for first is left to the data formats.
-    let shown = columns.indices.filter { format != .table || !["strategy", "parameters", "evidence", "groups", "unscored", "violations"].contains(columns[$0].name) }
+    let shown = columns.indices.filter {
+      format != .table
+        || !["strategy", "parameters", "evidence", "groups", "unscored", "violations"].contains(columns[$0].name)
+    }
     let writer = RowWriter(format: format, columns: shown.map { columns[$0] })
     for (e, summary) in summaries.enumerated() {
       let findings = summary.checks.finish()
