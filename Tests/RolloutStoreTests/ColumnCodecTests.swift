@@ -269,7 +269,7 @@ enum ColumnCodecChecks {
     switch blob.first.flatMap(ColumnCoding.init) {
     case .reals: _ = try reals(blob)
     case .mask: _ = try mask(blob)
-    case .candidates: _ = try candidates(blob)
+    case .candidates, .candidatesWithoutPlaces: _ = try candidates(blob)
     case .advantages: _ = try blob.withUnsafeBytes { try ColumnDecoder().advantages($0) }
     case .integers, nil: _ = try integers(blob)
     }

@@ -6,6 +6,7 @@
 //
 //   0 bytes…                 the bytes themselves
 //   1 byte                   all bytes are this one
+//   2 length zstd-frame      compressed; read, no longer written
 //   3 base bytes…            values below base + 4, less base, four in a byte, the first in the low bits
 //   4 base count bytes… escapes…  values in base ..< base + 15, less base, two in a byte, the first in the low half; 15 stands
 //                            for the next of the escapes (the values themselves), of which there are `count`
@@ -18,13 +19,14 @@
 //   1 count, 4 planes                              whole numbers (Int32)
 //   2 precision, count, 4 or 8 planes              reals; NaN = not in the log; precision as RealColumn.Precision
 //   3 first value, number of runs, run lengths     a mask of 0 and 1
-//   4 precision, rows, counts, places, ids, reals  candidates: counts is 0 and one number for all rows, or 1 and
+//   6 precision, rows, counts, places, ids, reals  candidates: counts is 0 and one number for all rows, or 1 and
 //                                                  one a row; ids are 4 planes
 //     places is 0, or 1 and a plane: the place of the sampled token among the candidates of its row, 255 if it is not one
 //     of them; so an entropy needs no ids.
 //     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes, each the
 //     difference from the candidate before it in its row), number of rows that this does not reproduce, their numbers,
 //     and their values (4 planes).
+//   4 precision, rows, counts, ids, reals          candidates without places; read, no longer written
 //   5 number of generated runs, for each the inserted tokens before it and its length, inserted tokens at the end,
 //     then 0, or 1 and the number of stretches of equal values and their lengths; then their values, 8 planes
 //                                                  advantages of a path: a value a generated token, or a stretch
@@ -40,8 +42,9 @@ enum ColumnCoding: UInt8 {
   case integers = 1
   case reals = 2
   case mask = 3
-  case candidates = 4
+  case candidatesWithoutPlaces = 4
   case advantages = 5
+  case candidates = 6
 }
 
 /// A blob that does not hold what it should: the database was damaged or written by something else.

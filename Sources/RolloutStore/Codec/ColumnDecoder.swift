@@ -1,4 +1,5 @@
 import CKernels
+import CZstd
 import Rollouts
 
 /// Reads the blobs that `ColumnEncoder` writes.
@@ -74,7 +75,10 @@ final class ColumnDecoder {
     -> Bool
   {
     limit(blob)
-    var reader = try BlobReader(blob, .candidates)
+    let coding =
+      blob.first == ColumnCoding.candidatesWithoutPlaces.rawValue
+      ? ColumnCoding.candidatesWithoutPlaces : .candidates
+    var reader = try BlobReader(blob, coding)
     let precision = try reader.precision()
     let rows = try reader.count(maxCount)
     let firstRow = out.counts.count
@@ -92,7 +96,7 @@ final class ColumnDecoder {
       }
       guard flat <= maxCount else { throw ColumnError("too many candidates") }
     }
-    let hasPlaces = try reader.byte() != 0
+    let hasPlaces = coding == .candidates ? try reader.byte() != 0 : false
     if withIDs {
       if hasPlaces { try skipPlane(&reader, rows) }
       try words(&reader, count: flat, into: &out.tokenIDs)
@@ -272,6 +276,7 @@ final class ColumnDecoder {
     switch try reader.byte() {
     case 0: _ = try reader.bytes(n)
     case 1: _ = try reader.byte()
+    case 2: _ = try reader.bytes(try reader.count(1 << 28))
     case 3: _ = try reader.bytes(1 + (n + 3) / 4)
     case 4:
       _ = try reader.byte()
@@ -295,6 +300,12 @@ final class ColumnDecoder {
     switch try reader.byte() {
     case 0: out.baseAddress?.update(from: try reader.bytes(out.count), count: out.count)
     case 1: out.update(repeating: try reader.byte())
+    case 2:
+      let length = try reader.count(1 << 28)
+      let frame = try reader.bytes(length)
+      guard ZSTD_decompress(out.baseAddress, out.count, frame, length) == out.count else {
+        throw ColumnError("a compressed plane does not have \(out.count) bytes")
+      }
     case 3:
       let base = try reader.byte()
       arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, base, out.baseAddress)

@@ -83,7 +83,7 @@ extension Store {
         var column = RealColumn()
         try decoder.reals(bytes, into: &column)
         return "[" + column.jsonElements.joined(separator: ",") + "]"
-      case .candidates:
+      case .candidates, .candidatesWithoutPlaces:
         var top = TopLogprobs()
         try decoder.candidates(bytes, into: &top)
         let logprobs = top.logprobs.jsonElements
