@@ -81,9 +81,11 @@ struct DemonstrationRun {
     for strategy in strategies {
       let name = strategy.replacingOccurrences(of: ":", with: "-")
       say("seed \(seed): \(strategy)")
+      // One log has to carry the whole way, so the clip range against the start is wider than for fresh rollouts.
       try commands.run(
         [
           "learn", "runs.db", "--policy", "start", "--attribution", strategy, "--out", name, "--loss", "decoupled",
+          "--clip-low", "0.5", "--clip-high", "1",
           "--rank", "8",
           "--alpha", "16", "--held-out", "0", "--batch-groups", "8", "--epochs", "\(scale.epochs)", "--learning-rate",
           "\(scale.learningRate)", "--kl-coef", "0.01", "--weight-decay", "0", "--seed", "\(seed)", "--threads",

@@ -3,7 +3,7 @@ import ArgumentParser
 /// How large a demonstration is.
 struct DemonstrationScale: ParsableArguments {
   @Option(help: "Repetitions from scratch: another table, other weights, another log.")
-  var seeds = 3
+  var seeds = 5
 
   @Option(help: "First seed.")
   var firstSeed: UInt64 = 1
@@ -24,10 +24,10 @@ struct DemonstrationScale: ParsableArguments {
   var initialRollouts = 6
 
   @Option(help: "Passes of the update over the log.")
-  var epochs = 4
+  var epochs = 8
 
   @Option(help: "Learning rate of the update (LoRA).")
-  var learningRate = 1e-3
+  var learningRate = 2e-3
 
   @Option(help: "Fresh responses to each of the 126 questions, before and after.")
   var samples = 4
