@@ -100,7 +100,8 @@ struct DemonstrationReport {
         TextTable.Cell(interval(pair.difference, traits), .dim), TextTable.Cell(pair.verdict),
       ])
     }
-    if !pairs.isEmpty { out += comparisons.render(traits) + "\n" }
+    if !pairs.isEmpty { out += comparisons.render(traits) }
+    if pairs.count > 1 { out += "intervals are not corrected for the number of comparisons\n" }
     return out
   }
 
