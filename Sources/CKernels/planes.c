@@ -128,6 +128,30 @@ CLONES static void unpack4(const uint8_t *restrict packed, size_t halves, uint8_
   }
 }
 
+size_t arpo_plane_pack1(const uint8_t *plane, size_t count, uint8_t base, uint8_t *bits, uint8_t *others) {
+  size_t n = 0, i = 0;
+  for (; i + 8 <= count; i += 8) {
+    uint64_t w;
+    memcpy(&w, plane + i, 8);
+    // 1 in every byte that is not the base (differences are below 4), gathered by one multiplication.
+    w -= base * 0x0101010101010101;
+    w = (w | w >> 1) & 0x0101010101010101;
+    bits[i / 8] = (uint8_t)((w * 0x0102040810204080) >> 56);
+  }
+  if (i < count) bits[i / 8] = 0;
+  for (; i < count; i++) bits[i / 8] |= (uint8_t)((plane[i] != base) << (i & 7));
+  for (size_t j = 0; j < count; j++) {
+    others[n] = plane[j];
+    n += plane[j] != base;
+  }
+  return n;
+}
+
+CLONES static void unpack1(const uint8_t *restrict bits, size_t count, uint8_t *restrict plane) {
+  // 15 marks a place that is filled later.
+  for (size_t i = 0; i < count; i++) plane[i] = (bits[i / 8] >> (i & 7) & 1) ? 15 : 0;
+}
+
 #if defined(__x86_64__)
 // 64 values at a time: the escapes of a stretch are spread to their places by one instruction.
 __attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt,bmi2"))) static size_t fill_escapes_avx512(
@@ -149,15 +173,13 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt,bmi2"))) static size_
 }
 #endif
 
-size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
-                          uint8_t *plane) {
-  size_t n = 0;
-  unpack4(packed, count / 2, plane);
-  if (count & 1) plane[count - 1] = packed[count / 2] & 15;
+// Fills every place that is marked with 15 from `escapes`, and adds the base to the others.
+static size_t fill_escapes(uint8_t *plane, size_t count, uint8_t base, const uint8_t *escapes, size_t available) {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2"))
     return fill_escapes_avx512(plane, count, base, escapes, available);
 #endif
+  size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     if (__builtin_expect(plane[i] == 15, 0)) {
       if (n == available) return SIZE_MAX;
@@ -167,6 +189,19 @@ size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, con
     }
   }
   return n;
+}
+
+size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
+                          uint8_t *plane) {
+  unpack4(packed, count / 2, plane);
+  if (count & 1) plane[count - 1] = packed[count / 2] & 15;
+  return fill_escapes(plane, count, base, escapes, available);
+}
+
+size_t arpo_plane_unpack1(const uint8_t *bits, size_t count, uint8_t base, const uint8_t *others, size_t available,
+                          uint8_t *plane) {
+  unpack1(bits, count, plane);
+  return fill_escapes(plane, count, base, others, available);
 }
 
 void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows) {

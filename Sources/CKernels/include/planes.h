@@ -14,6 +14,12 @@ size_t arpo_plane_count_from(const uint8_t *plane, size_t count, int value);
 // Four values in base ..< base + 4 in a byte, the first in the low bits.
 void arpo_plane_pack2(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out);
 void arpo_plane_unpack2(const uint8_t *packed, size_t count, uint8_t base, uint8_t *plane);
+// A bit for each value: 0 is the base, 1 stands for the next of the others, which are in base + 1 ..< base + 4. Writes one
+// of `others` more than it returns.
+size_t arpo_plane_pack1(const uint8_t *plane, size_t count, uint8_t base, uint8_t *bits, uint8_t *others);
+// Returns the number of others that were needed; SIZE_MAX if more than `available`.
+size_t arpo_plane_unpack1(const uint8_t *bits, size_t count, uint8_t base, const uint8_t *others, size_t available,
+                          uint8_t *plane);
 // Two values in a byte, less base, the first in the low half; those outside base ..< base + 15 are written as 15 and stand in
 // `escapes` as they are. Returns how many there are.
 size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t base, uint8_t *out, uint8_t *escapes);

@@ -7,9 +7,11 @@
 //   0 bytes…                 the bytes themselves
 //   1 byte                   all bytes are this one
 //   3 base bytes…            values below base + 4, less base, four in a byte, the first in the low bits
-//   4 base count bytes… escapes…  values below base + 15, less base, two in a byte, the first in the low half; 15 stands
+//   4 base count bytes… escapes…  values in base ..< base + 15, less base, two in a byte, the first in the low half; 15 stands
 //                            for the next of the escapes (the values themselves), of which there are `count`
 //   5 base count (gap byte)… all are base but for `count` values, each after a gap of so many others (LEB128)
+//   6 base count bits… others…  a bit for each value, the first lowest: 0 is base, 1 the next of `count` others, which
+//                            are below base + 4; they are less base + 1, four in a byte
 //
 // and the codings are
 //

@@ -8,6 +8,7 @@ import Rollouts
 /// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
 final class ColumnDecoder {
   private var planes: [UInt8] = []
+  private var spare: [UInt8] = []
   private var best: [Float] = []
   private var steps: [UInt16] = []
 
@@ -254,6 +255,17 @@ final class ColumnDecoder {
         out[at] = try reader.byte()
         at += 1
       }
+    case 6:
+      let base = try reader.byte()
+      let others = try reader.count(out.count)
+      let bits = try reader.bytes((out.count + 7) / 8)
+      let packed = try reader.bytes((others + 3) / 4)
+      if spare.count < others { spare = [UInt8](repeating: 0, count: others) }
+      let needed = spare.withUnsafeMutableBufferPointer { spare in
+        arpo_plane_unpack2(packed, others, base &+ 1, spare.baseAddress)
+        return arpo_plane_unpack1(bits, out.count, base, spare.baseAddress, others, out.baseAddress)
+      }
+      guard needed == others else { throw ColumnError("the others of a plane of bits do not add up") }
     case let tag: throw ColumnError("unknown plane \(tag)")
     }
   }

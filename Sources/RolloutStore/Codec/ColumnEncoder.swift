@@ -167,19 +167,44 @@ final class ColumnEncoder {
       out.append(smallest)
       return
     }
-    let isBelow4 = largest - smallest < 4
-    let others = arpo_plane_count_from(plane.baseAddress, n, Int32(smallest) + 1)
-    let escapes = isBelow4 ? 0 : arpo_plane_count_from(plane.baseAddress, n, Int32(smallest) + 15)
-    let simple = min(n, isBelow4 ? n / 4 + 2 : n / 2 + escapes + 3)
-    if 2 * others + 8 < simple { return appendSparse(plane, smallest, others) }
-    if isBelow4 {
-      appendQuarters(plane, smallest)
-    } else if simple < n {
-      appendNibbles(plane, smallest)
-    } else {
-      out.append(0)
-      out.append(contentsOf: plane)
+    let others = count(plane, from: Int32(smallest) + 1)
+    if largest - smallest < 4 {
+      let sizes = (sparse: 2 * others + 8, bits: n / 8 + others / 4 + 5, quarters: n / 4 + 2)
+      if sizes.sparse < min(sizes.bits, sizes.quarters) { return appendSparse(plane, smallest, others) }
+      if sizes.bits < sizes.quarters { return appendBits(plane, smallest, others) }
+      return appendQuarters(plane, smallest)
     }
+    // Fifteen values from the smallest on, or up to the largest.
+    let above = count(plane, from: Int32(smallest) + 15)
+    let below = n - count(plane, from: Int32(largest) - 14)
+    let nibbles = n / 2 + min(above, below) + 3
+    if 2 * others + 8 < min(n, nibbles) { return appendSparse(plane, smallest, others) }
+    // A few bytes less are not worth the escapes.
+    if nibbles < n - n / 16 { return appendNibbles(plane, below < above ? largest - 14 : smallest) }
+    out.append(0)
+    out.append(contentsOf: plane)
+  }
+
+  private func count(_ plane: UnsafeBufferPointer<UInt8>, from value: Int32) -> Int {
+    arpo_plane_count_from(plane.baseAddress, plane.count, value)
+  }
+
+  private func appendBits(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8, _ others: Int) {
+    let n = plane.count
+    let size = (n + 7) / 8
+    // One more than can be used: the packing writes before it counts.
+    if packed.count < size + n + 1 { packed = [UInt8](repeating: 0, count: size + n + 1) }
+    packed.withUnsafeMutableBufferPointer { packed in
+      if let start = packed.baseAddress { _ = arpo_plane_pack1(plane.baseAddress, n, base, start, start + size) }
+    }
+    out.append(6)
+    out.append(base)
+    append(varint: others)
+    out.append(contentsOf: packed[..<size])
+    packed.withUnsafeMutableBufferPointer { packed in
+      if let start = packed.baseAddress { arpo_plane_pack2(start + size, others, base &+ 1, start) }
+    }
+    out.append(contentsOf: packed[..<((others + 3) / 4)])
   }
 
   private func appendSparse(_ plane: UnsafeBufferPointer<UInt8>, _ base: UInt8, _ others: Int) {
