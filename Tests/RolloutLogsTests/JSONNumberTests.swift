@@ -222,4 +222,77 @@ import Testing
       try JSONValue(parsing: "1e2").int == 100 && JSONValue(parsing: "1.5").int == nil
         && JSONValue(parsing: "1e99").int == nil)
   }
+
+  // MARK: Kernels
+
+  /// Kernels take over behind the first bytes of a record.
+  private static let room = String(repeating: " ", count: 64)
+
+  /// Long arrays in every shape that loggers print, mixed with those that they do not.
+  @Test(arguments: [",", ", ", " , ", ",\n"]) func longColumnsAreReadLikeSingleNumbers(separator: String) throws {
+    var random = SeededGenerator(seed: 5)
+    let texts = (0..<6000).map { _ -> String in
+      let x = -Double.random(in: 0..<1, using: &random) * pow(10, Double(Int.random(in: -9...3, using: &random)))
+      switch Int.random(in: 0..<12, using: &random) {
+      case 0: return "null"
+      case 1: return "\(Int(x))"
+      case 2: return "\(Float(x))"
+      case 3: return String(format: "%.20f", x)
+      case 4: return String(format: "%.3e", x)
+      case 5: return String(format: "%.17E", x)
+      case 6: return "0.0"
+      case 7: return "-0.0"
+      default: return Double(Float(x)).description
+      }
+    }
+    let column = try Self.reals(Self.room + "[" + texts.joined(separator: separator) + "]").column
+    #expect(column.count == texts.count && column.precision == .float64)
+    for (i, text) in texts.enumerated() {
+      let wanted = text == "null" ? nil : strtod(text, nil)
+      #expect(column[i]?.bitPattern == wanted?.bitPattern, "\(text)")
+    }
+    let floats = texts.filter { $0 == Float($0).map { Double($0).description } }
+    let narrow = try Self.reals(Self.room + "[" + floats.joined(separator: separator) + "]").column
+    #expect(narrow.precision == .float32 && narrow.floats == floats.compactMap(Float.init))
+  }
+
+  @Test(arguments: [",", ", ", ",\t"]) func longListsOfIDsAreReadLikeSingleNumbers(separator: String) throws {
+    var random = SeededGenerator(seed: 6)
+    let ids = (0..<6000).map { _ in
+      Int32.random(in: 0...Int32.max >> Int32.random(in: 0...30, using: &random), using: &random)
+    }
+    #expect(try Self.integers(Self.room + "[" + ids.map(String.init).joined(separator: separator) + "]") == ids)
+  }
+
+  /// Whatever is wrong in the middle of a long array is the same error as alone, at its own place.
+  @Test(arguments: [
+    "-", "--1", "1.", ".5", "01", "-01.5", "1e", "1e+", "0x10", "nul", "nullx", "1.5.5", "1-2", "\"1\"", "true", "[1]",
+    "NaN",
+    "Infinity", "", "1 2", "0.5f", "1e400", "+1", "1_0",
+  ])
+  func errorsInLongColumns(element: String) {
+    func failure(_ count: Int, _ before: String) -> (reason: QuarantineReason, place: Int?)? {
+      let front = before + "[" + String(repeating: "-0.4321987654321,", count: count)
+      do { _ = try Self.reals(front + element + ",-0.5]") } catch {
+        guard let error = error as? RecordError else { return nil }
+        return (error.reason, error.offset.map { $0 - front.utf8.count })
+      }
+      return nil
+    }
+    let alone = failure(0, "")
+    #expect(alone != nil)
+    for count in [1, 2, 7, 8, 63, 64, 65, 500] {
+      let inside = failure(count, Self.room)
+      #expect(inside?.reason == alone?.reason && inside?.place == alone?.place, "\(count) \(element)")
+    }
+  }
+
+  @Test func arraysThatAreCutOffAreErrors() {
+    let text = Self.room + "[" + String(repeating: "-0.4321987654321,12345,", count: 40)
+    for n in 65..<text.utf8.count {
+      let cut = String(text.prefix(n))
+      #expect(Self.reason { _ = try Self.reals(cut) } != nil)
+      #expect(Self.reason { _ = try Self.integers(cut) } != nil)
+    }
+  }
 }

@@ -290,4 +290,28 @@ import Testing
       try trial.run(lines: [BadRecords.good(2), #"{"kind":"end","trajectories":1}"#], "b").files[0]
         .announcedTrajectories == nil)
   }
+
+  /// A response with several choices of which a later one is bad is put aside whole: none of them is stored.
+  @Test func aRecordIsImportedWholeOrNotAtAll() throws {
+    func response(_ id: String, _ choices: [(Int, String)]) -> String {
+      let list = choices.map {
+        #"{"index":\#($0.0),"message":{"role":"assistant","content":"\#($0.1)"},"finish_reason":"stop"}"#
+      }
+      return #"{"id":"\#(id)","object":"chat.completion","created":1,"model":"m","choices":["#
+        + list.joined(separator: ",") + "]}"
+    }
+    let good = [response("a", [(0, "x"), (1, "y")]), response("b", [(0, "z"), (1, "w")])]
+    let trial = try ImportTrial()
+    let report = try trial.run(
+      lines: [good[0], response("a", [(2, "new"), (1, "other")]), good[1]], "run.jsonl")
+    #expect(report.quarantine.map(\.name) == ["duplicate_disagrees"])
+    #expect(report.counts.trajectories == 4 && report.counts.quarantined == 1)
+    #expect(
+      try trial.strings("SELECT response_id FROM model_call ORDER BY id") == ["a", "a/1", "b", "b/1"])
+    // The rows are the ones that the good records alone make.
+    let straight = try ImportTrial()
+    try straight.run(lines: good, "run.jsonl")
+    let sql = "SELECT id || ' ' || trajectory_id || ' ' || prompt_group FROM trajectory ORDER BY id"
+    #expect(try trial.strings(sql) == straight.strings(sql))
+  }
 }

@@ -177,7 +177,7 @@ extension JSONCursor {
         while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
         while left > 0 {
           left &-= 1
-          while base[p] == 0x20 { p &+= 1 }
+          while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
           let start = p
           let negative = base[p] == UInt8(ascii: "-")
           if negative { p &+= 1 }

@@ -225,7 +225,7 @@ struct FileImport {
       case .bad(let error, _): failure = error
       case .records(let records, _):
         do {
-          for record in records { try write(record, block.bytes(of: slice), origin, &state) }
+          try write(records, block.bytes(of: slice), origin, &state)
         } catch let error as RecordError {
           failure = error
         }
@@ -285,6 +285,26 @@ struct FileImport {
   ) throws {
     let message = error.offset.map { "\(error.message) (byte \(position.byteOffset + $0))" } ?? error.message
     try writer.quarantine(error.reason, message, raw: raw, Origin(source: state.id, position: position))
+  }
+
+  /// Writes what one record of the log holds: all of it, or nothing.
+  private func write(
+    _ records: [PreparedRecord], _ raw: UnsafeBufferPointer<UInt8>, _ origin: Origin, _ state: inout SourceState
+  ) throws {
+    guard records.count > 1 else { return try records.forEach { try write($0, raw, origin, &state) } }
+    let before = state
+    let counts = writer.counts
+    do {
+      try db.inSavepoint {
+        for record in records { try write(record, raw, origin, &state) }
+        return .commit
+      }
+    } catch let error as RecordError {
+      state = before
+      writer.counts = counts
+      try writer.forget()
+      throw error
+    }
   }
 
   private func write(
