@@ -98,7 +98,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "arpo-replay", "Demonstration", "Sampling", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts", "Policy",
+        "arpo-replay", "Demonstration", "Sampling", "Queries", "Replay", "RolloutStore", "RolloutLogs", "Rollouts",
+        "Policy",
         "TestSupport",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
@@ -111,7 +112,8 @@ let package = Package(
     .testTarget(
       name: "DemonstrationTests",
       dependencies: [
-        "Demonstration", "Sampling", "AdaptiveRollout", "Policy", "RolloutLogs", "RolloutStore", "Replay", "Rollouts", "TestSupport",
+        "Demonstration", "Sampling", "AdaptiveRollout", "Policy", "RolloutLogs", "RolloutStore", "Replay", "Rollouts",
+        "TestSupport",
       ],
       swiftSettings: settings),
     .testTarget(

@@ -1,4 +1,4 @@
-public import Replay
+import Replay
 
 /// A number with its 95 % interval over prompt groups.
 public struct EvaluationEstimate: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import Foundation
-public import Replay
+import Replay
 
 /// A scored leaf with the log-ratios of a policy to the behaviour policy, turn by turn.
 public struct WeightedLeaf: Sendable {

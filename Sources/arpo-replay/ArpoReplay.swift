@@ -10,7 +10,7 @@ struct ArpoReplay: ParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "arpo-replay",
-    abstract: "Reads rollout logs of tool-using LLM agents and audits them.",
+    abstract: "Replays rollout logs of tool-using LLM agents: audits, compares, learns.",
     discussion: """
         arpo-replay import runs.db logs/*.jsonl.zst  # logs into a database
         arpo-replay audit runs.db           # entropy after tool calls, by tool
@@ -21,8 +21,11 @@ struct ArpoReplay: ParsableCommand {
         arpo-replay attribute runs.db --strategy arpo-hard  # advantages, kept
         arpo-replay compare runs.db         # strategies side by side
         arpo-replay score runs.db           # accuracy, pass@k, tool budget
+        arpo-replay rescore runs.db --policy DIR  # exact entropies, logprobs
+        arpo-replay learn runs.db --policy DIR --attribution arpo-hard --out run1
+        arpo-replay demonstrate --out demo  # the whole circle, in minutes
         arpo-replay analyze run.jsonl.zst   # one log, everything, no database
-        arpo-replay query runs.db tools     # SQL, five queries included
+        arpo-replay query runs.db tools     # SQL, useful queries included
 
       stdout is data, stderr is talk. Exit codes: \(ExitStatus.summary)
       """,

@@ -113,7 +113,6 @@ import Testing
 
   // MARK: Damage
 
-  /// Every cut and many changes of every kind of blob are errors or other values, never a crash.
   /// The place of the sampled token stands for the ids, and without places the ids must be read.
   @Test func placesStandForIDs() throws {
     var random = SeededGenerator(seed: 9)
@@ -193,6 +192,7 @@ import Testing
     }
   }
 
+  /// Every cut and many changes of every kind of blob are errors or other values, never a crash.
   @Test func damagedBlobsAreErrors() throws {
     var random = SeededGenerator(seed: 6)
     var blobs: [[UInt8]] = []

@@ -86,8 +86,10 @@ extension CreditShares {
       return .object(
         byName.keys.map { RowName.name($0) }.sorted().map { ($0.text, .number(byName[$0.text])) })
     }
+    // The reference writes a call without a tool's name under the key null.
+    let calls = Dictionary(byCallTool.map { ($0 == "unknown" ? "null" : $0, $1) }, uniquingKeysWith: +)
     return .object([
-      ("total_abs", .double(total)), ("by_kind", shares(byKind)), ("by_call_tool", shares(byCallTool)),
+      ("total_abs", .double(total)), ("by_kind", shares(byKind)), ("by_call_tool", shares(calls)),
       ("after_tool", shares(afterTool)),
     ])
   }

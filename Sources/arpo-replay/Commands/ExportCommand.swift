@@ -131,7 +131,7 @@ struct ExportCommand: ParsableCommand {
     options.attribution = attribution ?? (kind == .verl ? "grpo:verl" : nil)
     if let tokenizer {
       var isFolder: ObjCBool = false
-      FileManager.default.fileExists(atPath: tokenizer, isDirectory: &isFolder)
+      _ = FileManager.default.fileExists(atPath: tokenizer, isDirectory: &isFolder)
       let read = try isFolder.boolValue ? Tokenizer(directory: tokenizer) : Tokenizer(path: tokenizer)
       options.decode = { ids in
         var bytes: [UInt8] = []
