@@ -7,7 +7,7 @@ import TestSupport
 @Suite struct AttributionCommandTests {
   private let folder: TemporaryFolder
   private let database: String
-  private static let log = TestPaths.goldens.appending(path: "analysis/branched.jsonl.zst").path
+  private static let log = TestPaths.ownGoldens.appending(path: "analysis/branched.jsonl.zst").path
 
   init() throws {
     folder = try TemporaryFolder()
@@ -30,10 +30,10 @@ import TestSupport
 
   /// Every strategy's tokens, through the command, the database and back, against the reference.
   @Test(arguments: ["mini", "branched", "rewards", "undeclared"]) func goldenTokens(name: String) throws {
-    let url = TestPaths.goldens.appending(path: "analysis/\(name).jsonl.zst")
+    let url = TestPaths.ownGoldens.appending(path: "analysis/\(name).jsonl.zst")
     let path = folder.path("\(name).db")
     #expect(try Tool.run(["import", path, url.path, "--quiet"]).status == 0)
-    let expected = try GoldenJSON.object(TestPaths.goldens.appending(path: "analysis/\(name).expected.json"))
+    let expected = try GoldenJSON.object(TestPaths.ownGoldens.appending(path: "analysis/\(name).expected.json"))
     let golden = try #require(expected["advantages"] as? [String: [String: Any]])
     let dapo = golden["dapo"]?["params"] as? [String: Double] ?? [:]
     let settings = ["cap", "buffer", "factor"].flatMap { ["--param", "dapo.\($0)=\(dapo[$0] ?? 1)"] }
@@ -179,7 +179,7 @@ import TestSupport
 
   /// The reference's comparisons, through the command.
   @Test func goldenComparisons() throws {
-    let expected = try GoldenJSON.object(TestPaths.goldens.appending(path: "analysis/branched.expected.json"))
+    let expected = try GoldenJSON.object(TestPaths.ownGoldens.appending(path: "analysis/branched.expected.json"))
     let golden = try #require(expected["comparisons"] as? [[String: Any]])
     let names = Set(golden.flatMap { [$0["a"] as? String, $0["b"] as? String] }.compactMap { $0 }).sorted()
     let found = try object(
@@ -236,7 +236,7 @@ import TestSupport
   @Test func treesInEveryFormat() throws {
     let document = try object(["tree", database, "branched-g1", "--strategy", "arpo-hard,treerl"])
     let nodes = try #require(document["nodes"] as? [[String: Any]])
-    let expected = try GoldenJSON.object(TestPaths.goldens.appending(path: "analysis/branched.expected.json"))
+    let expected = try GoldenJSON.object(TestPaths.ownGoldens.appending(path: "analysis/branched.expected.json"))
     let golden = try #require((expected["tree"] as? [String: [[String: Any]]])?["branched-g1"])
     #expect(nodes.count == golden.count)
     for (node, row) in zip(nodes, golden) {

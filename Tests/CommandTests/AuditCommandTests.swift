@@ -6,7 +6,7 @@ import TestSupport
 @Suite struct AuditCommandTests {
   let folder: TemporaryFolder
   let database: String
-  static let log = TestPaths.goldens.appending(path: "analysis/branched.jsonl.zst").path
+  static let log = TestPaths.ownGoldens.appending(path: "analysis/branched.jsonl.zst").path
 
   init() throws {
     folder = try TemporaryFolder()
@@ -61,7 +61,7 @@ import TestSupport
   }
 
   @Test func onlyOneRunOrGroup() throws {
-    let other = TestPaths.goldens.appending(path: "analysis/mini.jsonl.zst").path
+    let other = TestPaths.ownGoldens.appending(path: "analysis/mini.jsonl.zst").path
     #expect(try Tool.run(["import", database, other, "--quiet"]).status == 0)
     let runs = try DatabaseDump.strings(database, "SELECT run_id FROM run ORDER BY id").compactMap { $0 }
     #expect(runs.count == 2)

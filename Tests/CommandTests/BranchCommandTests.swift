@@ -6,7 +6,7 @@ import TestSupport
 @Suite struct BranchCommandTests {
   let folder: TemporaryFolder
   let database: String
-  static let goldens = TestPaths.goldens.appending(path: "analysis")
+  static let goldens = TestPaths.ownGoldens.appending(path: "analysis")
   static let draws = TestPaths.fixtures.appending(path: "branching/draws.jsonl").path
 
   init() throws {

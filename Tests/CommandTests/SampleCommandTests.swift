@@ -91,7 +91,7 @@ import TestSupport
     let nowhere = try Tool.run(["sample", "--policy", scratch.path("none"), "--prompt", "x"])
     #expect(nowhere.status == 1)
     #expect(nowhere.errors.contains("config.json"))
-    let plain = TestPaths.goldens.appending(path: "policy/qwen2-tiny/checkpoint").path
+    let plain = TestPaths.ownGoldens.appending(path: "policy/qwen2-tiny/checkpoint").path
     let blind = try Tool.run(["sample", "--policy", plain, "--prompt", "hi"])
     #expect(blind.status == 1)
     #expect(blind.errors.contains("--prompt-ids"))

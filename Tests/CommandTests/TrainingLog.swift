@@ -12,7 +12,7 @@ struct TrainingLog {
   /// A small checkpoint, with all seven projections.
   static var checkpoint: String { model("qwen2-tiny/checkpoint") }
 
-  static func model(_ name: String) -> String { TestPaths.goldens.appending(path: "policy/\(name)").path }
+  static func model(_ name: String) -> String { TestPaths.ownGoldens.appending(path: "policy/\(name)").path }
 
   /// Native records; in each third group all rewards are equal.
   var lines: [String] {

@@ -257,7 +257,7 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
   /// A plan keeps to its limit, gives up activations before tokens, and says when nothing fits.
   @Test func memoryPlansKeepToTheirLimit() throws {
     let config = try Checkpoint(
-      directory: TestPaths.goldens.appending(path: "policy/qwen2-tiny/checkpoint").path
+      directory: TestPaths.ownGoldens.appending(path: "policy/qwen2-tiny/checkpoint").path
     ).config
     func plan(_ limit: Int?, trainsEverything: Bool = true) throws -> MemoryPlan {
       try MemoryPlan(

@@ -8,12 +8,12 @@ enum Goldens {
   static let names = ["mini", "branched", "entropy", "rewards", "undeclared", "textonly"]
 
   static func expected(_ name: String) throws -> [String: Any] {
-    try GoldenJSON.object(TestPaths.goldens.appending(path: "analysis/\(name).expected.json"))
+    try GoldenJSON.object(TestPaths.ownGoldens.appending(path: "analysis/\(name).expected.json"))
   }
 
   /// Prompt groups in canonical order.
   static func groups(_ name: String) throws -> [ReplayGroup] {
-    try GoldenLog(TestPaths.goldens.appending(path: "analysis/\(name).jsonl.zst")).replayGroups
+    try GoldenLog(TestPaths.ownGoldens.appending(path: "analysis/\(name).jsonl.zst")).replayGroups
   }
 }
 

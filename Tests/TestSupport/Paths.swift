@@ -9,8 +9,11 @@ public enum TestPaths {
   /// Folder with `analysis/` and `policy/`: `$ARPO_GOLDENS`, else the copies in Fixtures.
   public static var goldens: URL {
     if let given = ProcessInfo.processInfo.environment["ARPO_GOLDENS"] { return URL(filePath: given) }
-    return fixtures.appending(path: "goldens")
+    return ownGoldens
   }
+
+  /// The project's own copies, for tests that know what is in them; tests that walk whatever is there take ``goldens``.
+  public static let ownGoldens = fixtures.appending(path: "goldens")
 
   /// Logs that others wrote; `nil` where the folder is absent, and then the tests that need it are skipped.
   public static var realLogs: URL? {
