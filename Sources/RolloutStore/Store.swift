@@ -47,7 +47,7 @@ public final class Store: Sendable {
     }
     var configuration = Configuration()
     configuration.readonly = access == .reading
-    configuration.busyMode = .timeout(30)
+    configuration.busyMode = .timeout(patience)
     configuration.prepareDatabase { db in
       if access == .writing {
         // Before anything is changed: another program's database keeps its journal mode.
@@ -55,13 +55,14 @@ public final class Store: Sendable {
           throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
         }
         if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
-        try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        try startWriteAheadLog(db)
+        try db.execute(sql: "PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
         try db.execute(sql: "PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA cache_size = -8000")
       }
       try db.execute(sql: "PRAGMA temp_store = MEMORY")
-      // Pages are read where the system keeps them.
-      if access == .reading { try db.execute(sql: "PRAGMA mmap_size = \(1 << 30)") }
+      // Pages are read where the system keeps them; but mapped pages count as memory, which must not grow with the file.
+      if access == .reading { try db.execute(sql: "PRAGMA mmap_size = \(32 << 20)") }
     }
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -70,6 +71,22 @@ public final class Store: Sendable {
       return store
     } catch let error as DatabaseError {
       throw translated(error, path)
+    }
+  }
+
+  /// Seconds to wait for another program's lock.
+  private static let patience = 30.0
+
+  /// Where several programs make the same new database, SQLite tells all but one at once that it is locked instead of
+  /// waiting, lest they wait for each other.
+  private static func startWriteAheadLog(_ db: Database) throws {
+    let deadline = ContinuousClock.now + .seconds(patience)
+    while true {
+      do {
+        return try db.execute(sql: "PRAGMA journal_mode = WAL")
+      } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && ContinuousClock.now < deadline {
+        usleep(10_000)
+      }
     }
   }
 
