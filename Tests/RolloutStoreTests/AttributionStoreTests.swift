@@ -155,6 +155,73 @@ import Testing
       transform: { try reader.attribution(named: "grpo:verl").advantages(of: $0).count }, consume: { #expect($0 > 0) })
   }
 
+  /// A late group record may join groups: no trajectory changes, but what its advantage is taken against does.
+  @Test func joinedGroupsMakeResultsStale() throws {
+    let trial = try ImportTrial()
+    let head = #"{"schema":"arpo-rollout/1","kind":"run","run_id":"R"}"#
+    func leaf(_ id: String, _ reward: Int, _ step: String) -> String {
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","token_ids":[1,2],"reward":\#(reward)\#(step)}"#
+    }
+    func means() throws -> [String?] {
+      let reader = try Store.open(trial.database, for: .reading)
+      let writer = try AttributionWriter(
+        try Store.open(trial.database, for: .writing), [AttributionWriter.Entry("x", DrGRPO())])
+      if writer.isWriting(0) {
+        try reader.forEachGroup(transform: { $0 }) {
+          try writer.add(GroupAttribution(try RolloutTree($0), [DrGRPO()], AttributionBatches([DrGRPO()])))
+        }
+        try writer.finish(checks: [.array([])])
+      }
+      return try trial.strings("SELECT mean FROM advantages ORDER BY trajectory_id")
+    }
+    try trial.run(lines: [head, leaf("a", 1, ""), leaf("b", 0, #","step":5"#)])
+    #expect(try means() == ["0.0", "0.0"])
+    try trial.run(lines: [head, #"{"kind":"group","run_id":"R","group_id":"g","step":5}"#], "group.jsonl")
+    #expect(try trial.count("prompt_group") == 1)
+    #expect(try means() == ["0.5", "-0.5"])
+  }
+
+  /// Statistics of a batch run over groups that were not asked for: what is imported of those counts too.
+  @Test func otherGroupsCountWhereTheBatchDoes() throws {
+    var only = GroupSelection()
+    only.groups = [try #require(trial.groups().first?.id)]
+    let strategies: [any AttributionStrategy] = [GRPO(.verl), ReinforcePlusPlus()]
+    try #require(strategies.map(\.scope) == [.group, .batch])
+    try keep(strategies, selection: only)
+    #expect(try keep(strategies, selection: only) == [.unchanged, .unchanged])
+    let run = try #require(try trial.value("SELECT run_id FROM run"))
+    try trial.run(
+      lines: [
+        #"{"schema":"arpo-rollout/1","kind":"run","run_id":"\#(run)"}"#,
+        #"{"kind":"trajectory","group_id":"new","trajectory_id":"new","step":1,"token_ids":[1],"reward":1}"#,
+      ], "more.jsonl")
+    #expect(try keep(strategies, selection: only) == [.unchanged, .writing(replaced: true)])
+  }
+
+  /// Complete results stay until their successor is complete, whatever becomes of it on the way.
+  @Test func resultsStayUntilTheyAreReplaced() throws {
+    func parameters() throws -> String? {
+      try store(.reading).attribution(named: "x").record.parameters
+    }
+    let sql = "SELECT trajectory_id || coalesce(mean, '-') FROM advantages WHERE name = 'x' ORDER BY trajectory_id, step"
+    try keep([GiGPO(.mean)], names: ["x"])
+    let (old, values) = try (parameters(), trial.strings(sql))
+    let next = GiGPO(.mean, gamma: 0.5)
+    // Killed on the way.
+    try keep([next], names: ["x"], replace: true, groups: 2, finish: false)
+    #expect(try parameters() == old && trial.strings(sql) == values)
+    // Ended with an error on the way.
+    let writer = try AttributionWriter(
+      try store(.writing), [AttributionWriter.Entry("x", next)], selection: GroupSelection(), replace: true)
+    #expect(try trial.count("attribution") == 2)
+    try writer.discard()
+    #expect(try parameters() == old && trial.strings(sql) == values && trial.count("attribution") == 1)
+    #expect(try keep([next], names: ["x"], replace: true) == [.writing(replaced: true)])
+    #expect(try parameters() != old && trial.strings(sql) != values && trial.count("attribution") == 1)
+    #expect(try trial.value("SELECT count(DISTINCT attribution) FROM advantage") == "1")
+    #expect(throws: StoreError.self) { try keep([next], names: ["x (being replaced)"]) }
+  }
+
   @Test func namesThatAreNotThere() throws {
     #expect { try store(.reading).attribution(named: "no") } throws: { "\($0)".contains("arpo-replay attribute") }
     try keep([GRPO(.verl)])

@@ -31,9 +31,7 @@ public final class AttributionReader: Sendable {
         sql: """
           SELECT t.trajectory_id, v.mean, v.runs FROM advantage v
           JOIN trajectory t ON t.id = v.trajectory
-          WHERE v.attribution = ? AND t.prompt_group = (
-            SELECT g.id FROM prompt_group g JOIN run r ON r.id = g.run
-            WHERE r.run_id = ? AND g.group_id = ? AND coalesce(g.step, 'none') = coalesce(?, 'none'))
+          WHERE v.attribution = ? AND t.prompt_group = (\(StoredGroupKey.rowQuery))
           """)
       var found: [String: PathAdvantages] = [:]
       let rows = try Row.fetchCursor(statement, arguments: [record.id, group.run.id, group.id, group.step])

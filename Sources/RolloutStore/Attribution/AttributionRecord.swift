@@ -34,6 +34,19 @@ public struct AttributionRecord: Sendable, Equatable {
     selection = row["selection"]
     dataKey = row["data_key"]
   }
+
+  static func find(_ name: String, _ db: Database) throws -> AttributionRecord? {
+    try Row.fetchOne(db, sql: "SELECT * FROM attribution WHERE name = ?", arguments: [name]).map(AttributionRecord.init)
+  }
+}
+
+extension AttributionRecord {
+  private static let successorMark = " (being replaced)"
+
+  /// The name that results have while they are written, where complete ones of their own name are there.
+  static func successor(of name: String) -> String { name + successorMark }
+
+  static func isSuccessor(_ name: String) -> Bool { name.hasSuffix(successorMark) }
 }
 
 extension Store {

@@ -10,7 +10,8 @@ import Rollouts
 ///     try writer.finish()
 ///
 /// Rows are written a batch a transaction. An attribution is `writing` until ``finish(checks:)``: one that was cut off is
-/// started over by the next writer of its name.
+/// started over by the next writer of its name. Complete results of the same name stay, and are read, until then: their
+/// successor is written under ``AttributionRecord/successor(of:)``.
 public final class AttributionWriter {
   /// A strategy and the name of its results.
   public struct Entry: Sendable {
@@ -65,24 +66,38 @@ public final class AttributionWriter {
     let chosen = AttributionJSON.selection(selection, evidence)
     counts = entries.map { _ in (0, 0) }
     (states, rows) = try store.writing { db in
-      let key = try Self.dataKey(selection, db)
+      let dataKey = AttributionDataKey(selection: selection, evidence: evidence)
+      var keys: [AttributionScope: String] = [:]
       var states: [State] = []
       var rows: [Int64?] = []
       for entry in entries {
+        guard !AttributionRecord.isSuccessor(entry.name) else {
+          throw StoreError(.failed, "attribution \(entry.name): such names are kept for results that are being replaced")
+        }
         let recipe = Recipe(entry, selection: chosen)
-        let old = try Row.fetchOne(db, sql: "SELECT * FROM attribution WHERE name = ?", arguments: [entry.name])
-        if let old {
-          let record = AttributionRecord(old)
+        let scope = entry.strategy.scope
+        let key = try keys[scope] ?? dataKey.value(scope, db)
+        keys[scope] = key
+        let old = try AttributionRecord.find(entry.name, db)
+        var name = entry.name
+        if let record = old {
           if recipe.isThat(of: record), record.isComplete, record.dataKey == key {
             states.append(.unchanged)
             rows.append(nil)
             continue
           }
           guard recipe.isThat(of: record) || replace else { throw recipe.conflict(with: record) }
-          try Self.delete(record.id, db)
+          if record.isComplete {
+            name = AttributionRecord.successor(of: entry.name)
+          } else {
+            try Self.delete(record.id, db)
+          }
+        }
+        if let left = try AttributionRecord.find(AttributionRecord.successor(of: entry.name), db) {
+          try Self.delete(left.id, db)
         }
         states.append(.writing(replaced: old != nil))
-        rows.append(try recipe.insert(entry, dataKey: key, db))
+        rows.append(try recipe.insert(entry, name: name, dataKey: key, db))
       }
       return (states, rows)
     }
@@ -111,7 +126,7 @@ public final class AttributionWriter {
     if waitingBytes >= Self.batchBytes { try flush() }
   }
 
-  /// Writes what is left and marks the results as complete.
+  /// Writes what is left and marks the results as complete, in the place of older ones.
   ///
   /// - Parameter checks: by entry, JSON of its conservation checks.
   public func finish(checks: [DocumentValue]) throws {
@@ -119,15 +134,18 @@ public final class AttributionWriter {
     try store.writing { db in
       for (e, row) in rows.enumerated() {
         guard let row else { continue }
+        if let old = try AttributionRecord.find(entries[e].name, db), old.id != row { try Self.delete(old.id, db) }
         try db.execute(
-          sql: "UPDATE attribution SET state = 'complete', trajectories = ?, missing = ?, checks = ? WHERE id = ?",
-          arguments: [counts[e].trajectories, counts[e].missing, checks[e].json, row])
+          sql: """
+            UPDATE attribution SET name = ?, state = 'complete', trajectories = ?, missing = ?, checks = ? WHERE id = ?
+            """,
+          arguments: [entries[e].name, counts[e].trajectories, counts[e].missing, checks[e].json, row])
         try Self.checkChanged(db, entries[e].name)
       }
     }
   }
 
-  /// Removes what was begun and not finished.
+  /// Removes what was begun and not finished; results that it would have replaced stay.
   public func discard() throws {
     waiting = []
     try store.writing { db in for row in rows.compactMap({ $0 }) { try Self.delete(row, db) } }
@@ -166,23 +184,6 @@ public final class AttributionWriter {
       throw StoreError(.failed, "attribution \(name) was replaced by another program")
     }
   }
-
-  /// A number for what the selected trajectories say: imports change it.
-  private static func dataKey(_ selection: GroupSelection, _ db: Database) throws -> String {
-    var sql = """
-      SELECT count(*), coalesce(sum(t.content_hash % 1000000007), 0), coalesce(sum(t.multiplicity), 0), coalesce(sum(t.length), 0)
-      FROM trajectory t JOIN run r ON r.id = t.run JOIN prompt_group g ON g.id = t.prompt_group WHERE 1
-      """
-    if !selection.runs.isEmpty { sql += " AND r.run_id IN (SELECT value FROM json_each(?1))" }
-    if !selection.groups.isEmpty { sql += " AND g.group_id IN (SELECT value FROM json_each(?2))" }
-    let json = AttributionJSON.strings(selection.runs)
-    let groups = AttributionJSON.strings(selection.groups)
-    let statement = try db.makeStatement(sql: sql)
-    statement.setUncheckedArguments(
-      StatementArguments([json, groups].prefix(selection.groups.isEmpty ? (selection.runs.isEmpty ? 0 : 1) : 2)))
-    let row = try Row.fetchOne(statement)
-    return (0..<4).map { String(row?[$0] as Int64? ?? 0) }.joined(separator: ":")
-  }
 }
 
 /// What identifies results besides their name.
@@ -218,7 +219,7 @@ private struct Recipe {
         + "give another --name, or --replace it")
   }
 
-  func insert(_ entry: AttributionWriter.Entry, dataKey: String, _ db: Database) throws -> Int64 {
+  func insert(_ entry: AttributionWriter.Entry, name: String, dataKey: String, _ db: Database) throws -> Int64 {
     let s = entry.strategy
     try db.execute(
       sql: """
@@ -226,7 +227,7 @@ private struct Recipe {
           selection, data_key, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'writing')
         """,
       arguments: [
-        entry.name, s.name, s.kind.rawValue, s.scope.rawValue, s.formula, s.source, s.parameter("epsilon"),
+        name, s.name, s.kind.rawValue, s.scope.rawValue, s.formula, s.source, s.parameter("epsilon"),
         s.parameter("ddof").map { Int($0) }, parameters, s.needs.evidence.joined(separator: ","), selection, dataKey,
       ])
     return db.lastInsertedRowID
@@ -280,9 +281,7 @@ private struct TrajectoryRows {
       let rows = try Row.fetchCursor(
         db.cachedStatement(
           sql: """
-            SELECT t.id, t.trajectory_id FROM trajectory t JOIN prompt_group g ON g.id = t.prompt_group
-            JOIN run r ON r.id = g.run
-            WHERE r.run_id = ? AND g.group_id = ? AND coalesce(g.step, 'none') = coalesce(?, 'none')
+            SELECT t.id, t.trajectory_id FROM trajectory t WHERE t.prompt_group = (\(StoredGroupKey.rowQuery))
             """), arguments: [path.run, path.group, path.step])
       while let row = try rows.next() { ids[row[1]] = row[0] }
     }
@@ -290,20 +289,6 @@ private struct TrajectoryRows {
       throw StoreError(.failed, "trajectory \(path.trajectory) of group \(path.group) is no longer in the database")
     }
     return id
-  }
-}
-
-/// Small JSON texts of the attribution table.
-private enum AttributionJSON {
-  static func strings(_ values: [String]) -> String { DocumentValue.array(values.map { .string($0) }).json }
-
-  static func selection(_ selection: GroupSelection, _ evidence: EvidenceRecord?) -> String {
-    var members: [(String, DocumentValue)] = [
-      ("runs", .array(selection.runs.sorted().map { .string($0) })),
-      ("groups", .array(selection.groups.sorted().map { .string($0) })),
-    ]
-    if let evidence { members.append(("evidence", .string(evidence.description))) }
-    return DocumentValue.object(members).json
   }
 }
 

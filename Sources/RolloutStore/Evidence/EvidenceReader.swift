@@ -35,9 +35,7 @@ public final class EvidenceReader: Sendable {
         sql: """
           SELECT t.trajectory_id, t.id, x.ids, x.prompt FROM rescored_trajectory x
           JOIN trajectory t ON t.id = x.trajectory
-          WHERE x.evidence_set = ? AND x.scored > 0 AND x.ids <> 'retokenized' AND t.prompt_group = (
-            SELECT g.id FROM prompt_group g JOIN run r ON r.id = g.run
-            WHERE r.run_id = ? AND g.group_id = ? AND coalesce(g.step, 'none') = coalesce(?, 'none'))
+          WHERE x.evidence_set = ? AND x.scored > 0 AND x.ids <> 'retokenized' AND t.prompt_group = (\(StoredGroupKey.rowQuery))
           """)
       let rows = try Row.fetchAll(statement, arguments: [record.id, group.run.id, group.id, group.step])
       let found = Dictionary(rows.map { ($0["trajectory_id"] as String, $0) }, uniquingKeysWith: { first, _ in first })

@@ -81,11 +81,7 @@ public final class EvidenceWriter {
     try store.writing { db in
       guard
         let row = try Int64.fetchOne(
-          db.cachedStatement(
-            sql: """
-              SELECT g.id FROM prompt_group g JOIN run r ON r.id = g.run
-              WHERE r.run_id = ? AND g.group_id = ? AND coalesce(g.step, 'none') = coalesce(?, 'none')
-              """), arguments: [group.run.id, group.id, group.step])
+          db.cachedStatement(sql: StoredGroupKey.rowQuery), arguments: [group.run.id, group.id, group.step])
       else { throw StoreError(.failed, "group \(group.id) is no longer in the database") }
       let rows = try Row.fetchAll(
         db.cachedStatement(sql: "SELECT trajectory_id, id FROM trajectory WHERE prompt_group = ?"), arguments: [row])

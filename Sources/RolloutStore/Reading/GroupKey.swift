@@ -11,6 +11,12 @@ public struct StoredGroupKey: Sendable, Equatable {
   public var step: Int?
   /// Trajectories of the group.
   public var trajectories: Int
+
+  /// SQL that gives `prompt_group.id` for a run's name, a group's id and a step, in this order; as the index has it.
+  static let rowQuery = """
+    SELECT g.id FROM prompt_group g JOIN run r ON r.id = g.run
+    WHERE r.run_id = ? AND g.group_id = ? AND coalesce(g.step, 'none') = coalesce(?, 'none')
+    """
 }
 
 extension Store {

@@ -16,8 +16,8 @@ extension Store {
           let row = try Row.fetchOne(
             db.cachedStatement(
               sql: """
-                SELECT g.id, g.prompt_text, g.prompt_token_ids, g.ground_truth, g.data_source FROM prompt_group g
-                JOIN run r ON r.id = g.run WHERE r.run_id = ? AND g.group_id = ? AND g.step IS ?
+                SELECT id, prompt_text, prompt_token_ids, ground_truth, data_source FROM prompt_group
+                WHERE id = (\(StoredGroupKey.rowQuery))
                 """), arguments: [group.run.id, group.id, group.step])
         else { throw StoreError(.failed, "group \(group.id) of run \(group.run.id) is no longer in the database") }
         var origin = GroupOrigin(
