@@ -1,5 +1,6 @@
 -- Records that could not be imported, by reason, with the first of each.
-SELECT path, reason, count(*) AS records, min(line) AS first_line, min(byte_offset) AS first_byte, message AS example
+-- first_line and example belong to first_byte.
+SELECT path, reason, count(*) AS records, line AS first_line, min(byte_offset) AS first_byte, message AS example
 FROM quarantined
 GROUP BY path, reason
 ORDER BY records DESC, path, reason;

@@ -68,8 +68,8 @@ import TestSupport
     (
       "forks",
       """
-      run_id,group_id,parent,child,branch_index,parent_length,after,parent_reward,child_reward,gain\r
-      r1,p1,a,b,4,6,tool_result search,1,0,-1\r
+      run_id,group_id,step,parent,child,branch_index,parent_length,after,parent_reward,child_reward,gain\r
+      r1,p1,3,a,b,4,6,tool_result search,1,0,-1\r
 
       """
     ),
@@ -113,6 +113,55 @@ import TestSupport
     #expect(row["reason"] as? String == "positive_logprob")
     #expect(row["records"] as? Int == 1)
     #expect(row["first_line"] as? Int == 5)
+  }
+
+  /// The same ids at several steps are several trajectories: one branches behind a result, the other before its answer.
+  @Test func equalIDsAtSeveralSteps() throws {
+    func lines(_ step: Int, _ segments: String, branch: Int, rewards: (Int, Int)) -> [String] {
+      [
+        #"{"kind":"trajectory","group_id":"p","trajectory_id":"a","step":\#(step),"token_ids":[1,2,3,4,5,6],"segments":[\#(segments)],"reward":\#(rewards.0)}"#,
+        #"{"kind":"trajectory","group_id":"p","trajectory_id":"b","step":\#(step),"parent_id":"a","branch_token_index":\#(branch),"token_ids":[7],"segments":[{"kind":"answer","start":\#(branch),"end":\#(branch + 1)}],"reward":\#(rewards.1)}"#,
+      ]
+    }
+    let call = #"{"kind":"tool_call","start":0,"end":2,"tool":"search"},"#
+    let first =
+      call + #"{"kind":"tool_result","start":2,"end":4,"tool":"search"},{"kind":"answer","start":4,"end":6}"#
+    let second =
+      call + #"{"kind":"tool_result","start":2,"end":3,"tool":"search"},{"kind":"answer","start":3,"end":4},"#
+      + #"{"kind":"reasoning","start":4,"end":6}"#
+    let path = scratch.path("steps.db")
+    // A grandchild that leaves where its parent begins: what came before is its grandparent's.
+    let late =
+      #"{"kind":"trajectory","group_id":"p","trajectory_id":"c","step":1,"parent_id":"b","branch_token_index":4,"token_ids":[9],"reward":0}"#
+    let log = try scratch.write(
+      [#"{"schema":"arpo-rollout/1","kind":"run","run_id":"r"}"#] + lines(1, first, branch: 4, rewards: (1, 0))
+        + lines(2, second, branch: 4, rewards: (1, 1)) + [late], "steps.jsonl")
+    #expect(try Tool.run(["import", path, log, "--quiet"]).status == 0)
+    #expect(try Tool.run(["attribute", path, "--strategy", "grpo,dr-grpo", "--summary"]).status == 0)
+    func rows(_ arguments: String...) throws -> [String] {
+      let run = try Tool.run(["query", path] + arguments + ["--format", "csv"])
+      #expect(run.status == 0, "\(run.errors)")
+      return run.text.split(separator: "\r\n").dropFirst().map(String.init)
+    }
+    #expect(
+      try rows("forks") == [
+        "r,p,1,a,b,4,6,tool_result search,1,0,-1", "r,p,1,b,c,4,5,tool_result search,0,0,0",
+        "r,p,2,a,b,4,6,answer,1,1,0",
+      ])
+    #expect(try rows("tools") == ["r,search,2,2,0,,,1.5,1"])
+    #expect(try rows("groups").map { String($0.prefix(5)) } == ["r,1,p", "r,2,p"])
+    #expect(try rows("evidence") == ["r,token_ids,5,12,15,27,2,0.6"])
+    // No pair of one step with the other: as many rows as there are segments with generated tokens.
+    let segments = try DatabaseDump.value(path, "SELECT count(*) FROM segment_advantages WHERE name = 'dr-grpo'")
+    let differing = try rows("disagreements", "-p", "a=grpo:verl", "-p", "b=dr-grpo")
+    #expect(String(differing.count) == segments && Set(differing).count == differing.count)
+    #expect(differing.filter { $0.hasPrefix("r,p,2,") }.allSatisfy { $0.hasSuffix(",0,0,0") })
+    let tokens = "SELECT name || sum(generated) FROM segment_advantages GROUP BY name ORDER BY name"
+    let credited = try rows("credit").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+    for case .some(let total) in try DatabaseDump.strings(path, tokens) {
+      let sum = credited.filter { total.hasPrefix($0[0]) }.reduce(0) { $0 + (Int($1[4]) ?? 0) }
+      #expect(total.hasSuffix(":verl\(sum)") || total == "dr-grpo\(sum)")
+    }
   }
 
   @Test func queriesOnlyRead() throws {
