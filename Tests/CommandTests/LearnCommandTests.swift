@@ -197,6 +197,30 @@ import TestSupport
     #expect(try bytes("run") != first)
   }
 
+  /// What somebody put beside a run is never deleted, and starting over leaves nothing of the old run.
+  @Test func overwritingDeletesOnlyWhatTheLearnerWrote() throws {
+    #expect(try learn("run", Self.small + ["--keep-checkpoints", "--epochs", "2"]).status == 0)
+    let before = try bytes("run")
+    for name in [".gitignore", "my_notes/notes.txt", "metrics.jsonl.backup"] {
+      let path = try folder.write(["mine"], "run/" + name)
+      let refused = try learn("run", Self.small + ["--overwrite"])
+      let entry = try #require(name.split(separator: "/").first)
+      #expect(refused.status == 1 && refused.errors.contains(entry), "\(refused.errors)")
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "mine\n" && bytes("run") == before)
+      try FileManager.default.removeItem(atPath: folder.path("run/\(entry)"))
+    }
+    // What killed runs leave is the learner's.
+    for name in ["learner_run.json.writing", "model-00001-of-00002.safetensors"] {
+      try folder.write(["left"], "run/" + name)
+    }
+    #expect(try learn("run", Self.small + ["--overwrite"]).status == 0)
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("run"))
+    #expect(
+      names.filter { !$0.hasPrefix("tokenizer") }.sorted() == [
+        "adapter_config.json", "adapter_model.safetensors", "learner_run.json", "metrics.jsonl",
+      ], "\(names)")
+  }
+
   /// A run ended at random points, and started again each time, equals one that was left alone, bit for bit.
   @Test(arguments: [SIGKILL, SIGINT])
   func endedAnywhereIsTheSame(signal: Int32) throws {

@@ -3,7 +3,7 @@ internal import RolloutLogs
 
 extension Checkpoint {
   /// Files beside the weights that belong to a checkpoint and are copied unchanged, where they exist.
-  static let companions = [
+  public static let companions = [
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "vocab.json", "merges.txt", "added_tokens.json", "chat_template.jinja", "chat_template.json",
   ]

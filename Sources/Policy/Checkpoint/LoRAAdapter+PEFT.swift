@@ -4,6 +4,8 @@ internal import RolloutLogs
 extension LoRAAdapter {
   static let configName = "adapter_config.json"
   static let weightsName = "adapter_model.safetensors"
+  /// The files of an adapter's folder.
+  public static let fileNames = [configName, weightsName]
   private static let prefix = "base_model.model.model."
 
   /// Reads a PEFT folder for a policy of this shape.

@@ -1,5 +1,6 @@
 import Foundation
 import Learner
+import Policy
 import RolloutLogs
 import RolloutStore
 
@@ -16,28 +17,52 @@ struct LearnFolder {
     try isResumed && LearnManifest.state(in: path) == "complete"
   }
 
-  /// Refuses folders that hold something.
+  /// Refuses folders that hold something else than what is to be gone on with or overwritten.
   func check(isResumed: Bool, overwrites: Bool) throws {
     guard !entries.isEmpty else { return }
     let holdsRun = try LearnManifest.state(in: path) != nil
     guard holdsRun else {
       throw LearnerError("\(path) is not empty and holds no run of the learner: choose another --out")
     }
-    if isResumed || overwrites { return }
-    throw LearnerError("\(path) holds a run already: --resume goes on with it, --overwrite starts over")
+    if isResumed { return }
+    guard overwrites else {
+      throw LearnerError("\(path) holds a run already: --resume goes on with it, --overwrite starts over")
+    }
+    let others = entries.filter { !Self.isOwn($0) }.sorted()
+    guard others.isEmpty else {
+      let names = others.prefix(5).joined(separator: ", ") + (others.count > 5 ? ", …" : "")
+      throw LearnerError(
+        "\(path) has files that the learner did not write (\(names)), and --overwrite deletes none of those: "
+          + "move them, or choose another --out")
+    }
   }
 
   /// Makes the folder, or empties one that held a run.
   func begin(overwrites: Bool) throws {
     if overwrites {
-      for name in entries { try FileManager.default.removeItem(atPath: path + "/" + name) }
+      // The manifest goes last: until then the folder is known as the learner's.
+      for name in entries.filter(Self.isOwn).sorted(by: { $1 == LearnManifest.name && $0 != $1 }) {
+        try FileManager.default.removeItem(atPath: path + "/" + name)
+      }
     }
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 
+  private static let workingFolders = ["checkpoints", "scores"]
+
+  /// Whether a run writes an entry of that name: its records, an adapter or a checkpoint with the tokenizer, or a file of
+  /// these that a killed run left unfinished.
+  static func isOwn(_ name: String) -> Bool {
+    let files =
+      [LearnManifest.name, "metrics.jsonl"] + workingFolders + LoRAAdapter.fileNames + Checkpoint.companions
+    if files.contains(name) { return true }
+    if name.wholeMatch(of: /model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json/) != nil { return true }
+    return name.hasSuffix(".writing") && isOwn(String(name.dropLast(".writing".count)))
+  }
+
   /// Checkpoints and scores, which only a run that goes on needs.
   func removeWorkingFiles() {
-    for name in ["checkpoints", "scores"] { try? FileManager.default.removeItem(atPath: path + "/" + name) }
+    for name in Self.workingFolders { try? FileManager.default.removeItem(atPath: path + "/" + name) }
   }
 
   /// Puts the numbers of the updates that a killed run had not yet put there into the database.

@@ -175,10 +175,9 @@ struct LearnPlan {
     }
   }
 
-  private static let tokenizerFiles = [
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
-    "added_tokens.json", "chat_template.jinja", "chat_template.json",
-  ]
+  private static let tokenizerFiles = Checkpoint.companions.filter {
+    !["config.json", "generation_config.json"].contains($0)
+  }
 }
 
 extension LearnPlan {
