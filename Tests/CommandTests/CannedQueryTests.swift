@@ -180,6 +180,51 @@ import TestSupport
     #expect(run.text == "trajectory_id\r\na\r\n")
   }
 
+  /// A value comes back as it was typed; numbers only where that is so.
+  @Test func parametersKeepTheirText() throws {
+    for (text, type) in [
+      ("7", "integer"), ("-3", "integer"), ("0.5", "real"), ("-1.25", "real"), ("007", "text"), ("nan", "text"),
+      ("inf", "text"), ("12e45", "text"), ("0x1F", "text"), ("+5", "text"), ("1.10", "text"), ("", "text"),
+      ("99999999999999999999", "text"), ("a=b", "text"),
+    ] {
+      let run = try Tool.run(["query", database, "SELECT typeof(:x), :x", "-p", "x=\(text)", "--format", "csv"])
+      let row = try #require(run.text.split(separator: "\r\n").last, "\(run.errors)")
+      #expect(row == "\(type),\(text)", "\(text)")
+    }
+  }
+
+  @Test func whatAQueryIsNotAskedForIsAnError() throws {
+    let sql = "SELECT trajectory_id FROM trajectories WHERE reward > :low"
+    for (arguments, status, words) in [
+      (["-p", "low=0", "-p", "zzz=1"], 1, "no parameter zzz; it has: low"), ([], 1, "-p low=value"),
+      (["-p", "low=0", "-p", "low=1"], 64, "twice"), (["-p", "low"], 64, "name=value"),
+      (["-p", "low=0", "--limit=-3"], 64, "--limit"), (["-p", "low=0", "--timeout=-1"], 64, "--timeout"),
+      (["-p", "low=0", "--timeout=nan"], 64, "--timeout"),
+    ] as [([String], Int32, String)] {
+      let run = try Tool.run(["query", database, sql] + arguments)
+      #expect(run.status == status && run.output.isEmpty && run.errors.contains(words), "\(arguments): \(run.errors)")
+    }
+    let none = try Tool.run(["query", database, "tools", "-p", "x=1"])
+    #expect(none.status == 1 && none.errors.contains("it has none"))
+    let unnamed = try Tool.run(["query", database, "SELECT ?", "-p", "x=1"])
+    #expect(unnamed.status == 1 && unnamed.errors.contains("without a name"))
+  }
+
+  /// A query of what came later says how the database gets it, and that is true.
+  @Test func aDatabaseOfTheFirstVersion() throws {
+    let old = try scratch.write(
+      try Data(contentsOf: TestPaths.fixtures.appending(path: "stores/entropy-v1.sqlite")), "old.db")
+    let before = try Tool.run(["query", old, "attributions"])
+    #expect(before.status == 1 && before.errors.contains("arpo-replay import \(old) LOG"), "\(before.errors)")
+    #expect(try Tool.run(["query", old, "tools"]).status == 0)
+    // A mistake in the SQL of a database of this version has nothing to do with it.
+    let mistaken = try Tool.run(["query", database, "SELECT * FROM nothing"])
+    #expect(mistaken.status == 1 && !mistaken.errors.contains("import"))
+    _ = try Tool.run(["import", old, scratch.path("log.jsonl"), "--quiet"])
+    let after = try Tool.run(["query", old, "attributions"])
+    #expect(after.status == 0, "\(after.errors)")
+  }
+
   @Test func longQueriesAreStopped() throws {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     let run = try Tool.run(["query", database, sql, "--timeout", "0.2"])

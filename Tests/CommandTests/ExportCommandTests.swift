@@ -207,6 +207,13 @@ import TestSupport
     #expect(try export(database, ["--as", "verl-parquet-jsonl"]).talk.contains("left out 2: the log has no token ids"))
   }
 
+  @Test func aFileThatCannotBeWrittenIsNamed() throws {
+    let (database, _) = try database(Self.tokens)
+    let path = scratch.path("absent/pairs.jsonl")
+    let run = try Tool.run(["export", database, "--as", "pairs", "-o", path])
+    #expect(run.status == 1 && run.errors == "error: cannot write \(path): No such file or directory\n")
+  }
+
   @Test func aFileAppearsWhenItIsComplete() throws {
     let (database, _) = try database(Self.tokens)
     let out = scratch.path("pairs.jsonl")

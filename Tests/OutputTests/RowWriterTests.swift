@@ -118,6 +118,6 @@ struct RowWriterTests {
     defer { close(full) }
     let output = BufferedOutput(descriptor: full)
     output.write("x")
-    #expect(throws: OutputError.system(code: ENOSPC)) { try output.flush() }
+    #expect(throws: OutputError(code: ENOSPC)) { try output.flush() }
   }
 }

@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import GRDB
+import GRDBSQLite
 import Rollouts
 
 /// A value of a query's result.
@@ -16,7 +17,8 @@ public enum QueryValue: Sendable, Equatable {
 extension Store {
   /// Runs one SQL statement that only reads.
   /// - Parameters:
-  ///   - arguments: values of named parameters (`:step`), as text; numbers are told by their look.
+  ///   - arguments: values of named parameters (`:step`), as text. One that is written as its number is written (`7`,
+  ///     `0.5`) is bound as that number, everything else (`007`, `nan`, `1e3`) as the text that it is.
   ///   - timeout: seconds after which the query is stopped.
   ///   - body: called with the columns once per row; `false` ends the query.
   public func query(
@@ -35,9 +37,8 @@ extension Store {
           throw StoreError(
             .failed, "the query would change the database; only SELECT, WITH and PRAGMA that read are run")
         }
-        var values: [String: (any DatabaseValueConvertible)?] = [:]
-        for (name, text) in arguments { values[name] = Int64(text) ?? Double(text) ?? text }
-        let cursor = try Row.fetchCursor(statement, arguments: StatementArguments(values))
+        try Self.check(arguments, statement)
+        let cursor = try Row.fetchCursor(statement, arguments: StatementArguments(arguments.mapValues(Self.argument)))
         try header(statement.columnNames)
         while let row = try cursor.next() {
           if try !body(row.databaseValues.map(Self.value)) { break }
@@ -48,9 +49,50 @@ extension Store {
         throw StoreError(.failed, "the query took longer than \(timeout) s (--timeout)")
       }
       if error.resultCode == .SQLITE_ERROR || error.resultCode == .SQLITE_MISUSE {
-        throw StoreError(.failed, error.message ?? error.description)
+        throw StoreError(.failed, (error.message ?? error.description) + ageNote(error))
       }
       throw Self.translated(error, path)
+    }
+  }
+
+  /// Where a table may be missing because the database is of an older version: how it gets it.
+  private func ageNote(_ error: DatabaseError) -> String {
+    guard error.message?.hasPrefix("no such") == true,
+      let version = try? queue.read({ try Int.fetchOne($0, sql: "PRAGMA user_version") }), version < Self.schemaVersion
+    else { return "" }
+    return """
+       (the database has schema version \(version), this program \(Self.schemaVersion)): arpo-replay import \(path) LOG \
+      brings it up to date, with any log, also one that it has already
+      """
+  }
+
+  /// A number only if no digit of the text gets lost.
+  private static func argument(_ text: String) -> any DatabaseValueConvertible {
+    if let number = Int64(text), number.description == text { return number }
+    if let number = Double(text), number.isFinite, number.description == text { return number }
+    return text
+  }
+
+  private static func check(_ arguments: [String: String], _ statement: Statement) throws {
+    let count = sqlite3_bind_parameter_count(statement.sqliteStatement)
+    // The first character is `:`, `@` or `$`.
+    let named = (0..<count).map { i in
+      sqlite3_bind_parameter_name(statement.sqliteStatement, i + 1).map { String(String(cString: $0).dropFirst()) }
+    }
+    guard !named.contains(nil) else {
+      throw StoreError(.failed, "the query has a parameter without a name (?): name it, such as :x, and give -p x=value")
+    }
+    let names = Set(named.compactMap { $0 })
+    let unknown = arguments.keys.filter { !names.contains($0) }.sorted()
+    guard unknown.isEmpty else {
+      throw StoreError(
+        .failed,
+        "the query has no parameter \(unknown.joined(separator: ", ")); "
+          + (names.isEmpty ? "it has none" : "it has: \(names.sorted().joined(separator: ", "))"))
+    }
+    let missing = names.subtracting(arguments.keys).sorted()
+    guard missing.isEmpty else {
+      throw StoreError(.failed, "the query wants " + missing.map { "-p \($0)=value" }.joined(separator: " "))
     }
   }
 

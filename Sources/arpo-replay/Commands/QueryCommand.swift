@@ -17,6 +17,11 @@ struct QueryCommand: ParsableCommand {
 
       The tables and views are described by arpo-replay schema. In SQL, json_column(blob) turns a token column into a \
       JSON array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1.
+
+      A parameter is a number if it is written as one is (7, 0.5) and text otherwise (007, 1e3): CAST(:x AS REAL) \
+      makes it one.
+
+      Exit codes: \(ExitStatus.summary)
       """)
 
   @Argument(help: "The database.")
@@ -37,6 +42,26 @@ struct QueryCommand: ParsableCommand {
   @Option(help: "Output: table, json, ndjson or csv.")
   var format: OutputFormat = .table
 
+  func validate() throws {
+    guard limit >= 0 else { throw ValidationError("--limit is 0 or more") }
+    guard timeout > 0, timeout <= 1e6 else { throw ValidationError("--timeout is above 0 and at most 1000000") }
+    _ = try arguments()
+  }
+
+  private func arguments() throws -> [String: String] {
+    var arguments: [String: String] = [:]
+    for text in parameter {
+      guard let at = text.firstIndex(of: "="), at > text.startIndex else {
+        throw ValidationError("-p wants name=value, not \(text)")
+      }
+      let name = String(text[..<at])
+      guard arguments.updateValue(String(text[text.index(after: at)...]), forKey: name) == nil else {
+        throw ValidationError("-p gives \(name) twice")
+      }
+    }
+    return arguments
+  }
+
   func run() throws {
     try Talk.guarded {
       let store = try Store.open(database, for: .reading)
@@ -45,14 +70,9 @@ struct QueryCommand: ParsableCommand {
         throw ValidationError(
           "there is no query \(query); known: \(CannedQuery.all.map(\.name).joined(separator: ", ")), or give SQL")
       }
-      var arguments: [String: String] = [:]
-      for text in parameter {
-        guard let at = text.firstIndex(of: "=") else { throw ValidationError("-p wants name=value, not \(text)") }
-        arguments[String(text[..<at])] = String(text[text.index(after: at)...])
-      }
       var writer: RowWriter?
       var rows = 0
-      try store.query(sql, arguments: arguments, timeout: timeout) { columns in
+      try store.query(sql, arguments: try arguments(), timeout: timeout) { columns in
         writer = RowWriter(format: format, columns: columns.map { OutputColumn($0) })
       } body: { values in
         rows += 1
@@ -79,7 +99,12 @@ struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "schema",
     abstract: "Prints the database's schema, with a comment for every table and column.",
-    discussion: "  arpo-replay schema | less")
+    discussion: """
+        arpo-replay schema | less
+        arpo-replay schema | sqlite3 empty.db
+
+      Exit codes: \(ExitStatus.summary)
+      """)
 
   func run() throws { print(Store.schema, terminator: "") }
 }

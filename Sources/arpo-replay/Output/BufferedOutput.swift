@@ -9,14 +9,13 @@ import ArgumentParser
 #endif
 
 /// Why output could not be written.
-enum OutputError: Error, Equatable, CustomStringConvertible {
-  case system(code: Int32)
+struct OutputError: Error, Equatable, CustomStringConvertible {
+  /// The system's error number.
+  var code: Int32
+  /// The file; `nil`: standard output.
+  var path: String?
 
-  var description: String {
-    switch self {
-    case .system(let code): "cannot write output: \(String(cString: strerror(code)))"
-    }
-  }
+  var description: String { "cannot write \(path ?? "output"): \(String(cString: strerror(code)))" }
 }
 
 /// Text on its way to a file descriptor, written in large pieces.
@@ -25,12 +24,16 @@ enum OutputError: Error, Equatable, CustomStringConvertible {
 /// which ends the command quietly.
 final class BufferedOutput: TextOutputStream {
   private let descriptor: Int32
+  private let path: String?
   private let capacity: Int
   private var buffer: [UInt8] = []
 
   /// Writes to a descriptor that stays open.
-  init(descriptor: Int32 = STDOUT_FILENO, capacity: Int = 1 << 16) {
+  ///
+  /// - Parameter path: the file's name for errors; `nil`: standard output.
+  init(descriptor: Int32 = STDOUT_FILENO, path: String? = nil, capacity: Int = 1 << 16) {
     self.descriptor = descriptor
+    self.path = path
     self.capacity = capacity
     buffer.reserveCapacity(capacity + 4096)
     // A closed pipe is told by EPIPE instead of by a signal that ends the process before it has cleaned up.
@@ -71,7 +74,7 @@ final class BufferedOutput: TextOutputStream {
       case EINTR: continue
       case EAGAIN: waitUntilWritable()
       case EPIPE: throw ExitCode.success
-      default: throw OutputError.system(code: errno)
+      default: throw OutputError(code: errno, path: path)
       }
     }
   }

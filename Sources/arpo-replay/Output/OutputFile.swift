@@ -15,8 +15,8 @@ final class OutputFile {
       return
     }
     descriptor = open(Self.partial(path), O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    guard descriptor >= 0 else { throw OutputError.system(code: errno) }
-    output = BufferedOutput(descriptor: descriptor)
+    guard descriptor >= 0 else { throw OutputError(code: errno, path: path) }
+    output = BufferedOutput(descriptor: descriptor, path: path)
   }
 
   /// Writes what is left and gives the file its name.
@@ -24,7 +24,7 @@ final class OutputFile {
     try output.flush()
     guard let path else { return }
     guard fsync(descriptor) == 0, close(descriptor) == 0, rename(Self.partial(path), path) == 0 else {
-      throw OutputError.system(code: errno)
+      throw OutputError(code: errno, path: path)
     }
   }
 
