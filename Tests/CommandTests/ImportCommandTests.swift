@@ -249,7 +249,8 @@ import TestSupport
     ("bad/values.jsonl", "invalid_json"),
   ]) func aDryRunShowsAndWritesNothing(name: String, shown: String) throws {
     let run = try Tool.run(["import", database, Self.log(name), "--dry-run"])
-    #expect(run.status == 0 && run.text.contains(shown) && run.text.contains("keys: "), "\(run.text) \(run.errors)")
+    let status: Int32 = name.hasPrefix("bad") ? 2 : 0
+    #expect(run.status == status && run.text.contains(shown) && run.text.contains("keys: "), "\(run.text) \(run.errors)")
     #expect(run.text.contains("\n  line \(name.contains("eval") ? "2, byte 6" : "1, byte 0"): "))
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).isEmpty)
   }
@@ -261,6 +262,41 @@ import TestSupport
       try Tool.run(["import", database, Self.log("openai"), Self.log("arpo/4.jsonl.gz"), "--dry-run"]).status == 0)
     #expect(try DatabaseDump.rows(database) == before)
     #expect(try Tool.run(["import", database, Self.log("README.md"), "--dry-run"]).status == 4)
+  }
+
+  /// A dry run ends as the import does.
+  @Test func aDryRunEndsAsTheImport() throws {
+    let good = try folder.write([Self.good], "logs/good.jsonl")
+    let readme = try folder.write(["# Logs"], "logs/README.md")
+    let bad = try folder.write([Self.good, Self.bad], "bad.jsonl")
+    let input = Data([Self.good].jsonLines.utf8)
+    for (i, (paths, status)) in ([
+      ([folder.path("logs")], 0), ([folder.path("absent.jsonl")], 1), ([folder.path("absent.jsonl"), good], 1),
+      ([readme], 4), ([good, readme], 4), ([good, bad], 2), (["-"], 0), ([], 64), ([good, "--max-record", "0"], 64),
+    ] as [([String], Int32)]).enumerated() {
+      let path = folder.path("\(i).db")
+      let dry = try Tool.run(["import", path] + paths + ["--dry-run"], input: input)
+      #expect(dry.status == status && !FileManager.default.fileExists(atPath: path), "\(paths): \(dry.errors)")
+      #expect(try Tool.run(["import", path] + paths + ["--quiet"], input: input).status == status, "\(paths)")
+    }
+  }
+
+  /// Standard input is shown too, and data is data.
+  @Test func aDryRunAsData() throws {
+    let input = Data([Self.good, Self.bad].jsonLines.utf8)
+    let text = try Tool.run(["import", database, "-", "--dry-run"], input: input)
+    #expect(text.status == 2 && text.text.contains("trajectory good of group g") && text.text.contains("line 2, byte"))
+    let document = try json("-", folder.path("absent"), "--dry-run", input: input, status: 1)
+    let files = try #require(document["files"] as? [[String: Any]])
+    #expect(files.map { $0["status"] as? String } == ["imported", "unreadable"])
+    #expect(files[0]["format"] as? String == "arpo-rollout" && files[1]["format"] is NSNull)
+    let records = try #require(files[0]["records"] as? [[String: Any]])
+    #expect(records.map { $0["line"] as? Int } == [1, 2] && records[0]["error"] is NSNull)
+    #expect((records[1]["error"] as? [String: Any])?["reason"] as? String == "positive_logprob")
+    for option in [["--strict"], ["--max-bad", "1"]] {
+      let refused = try Tool.run(["import", database, "-", "--dry-run"] + option, input: input)
+      #expect(refused.status == 64 && refused.errors.contains("first records only"))
+    }
   }
 
   // MARK: Output
@@ -287,7 +323,7 @@ import TestSupport
     var outputs: [Spawned] = [
       try Tool.run(["import", database, log, "--dry-run"]), try Tool.run(["import", database, log]),
     ]
-    #expect(outputs.map(\.status) == [0, 2])
+    #expect(outputs.map(\.status) == [2, 2])
     for arguments in [
       ["audit", database], ["audit", database, "--calls"], ["query", database, "groups"], ["query", database, "tools"],
       ["query", database, "quarantine"], ["query", database, "SELECT trajectory_id FROM trajectory"], ["analyze", log],

@@ -203,7 +203,7 @@ import Testing
     func parameters() throws -> String? {
       try store(.reading).attribution(named: "x").record.parameters
     }
-    let sql = "SELECT trajectory_id || coalesce(mean, '-') FROM advantages WHERE name = 'x' ORDER BY trajectory_id, step"
+    let sql = "SELECT trajectory_id || coalesce(mean, '-') FROM advantages WHERE name = 'x' ORDER BY 1"
     try keep([GiGPO(.mean)], names: ["x"])
     let (old, values) = try (parameters(), trial.strings(sql))
     let next = GiGPO(.mean, gamma: 0.5)

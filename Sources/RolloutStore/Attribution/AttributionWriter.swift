@@ -72,7 +72,7 @@ public final class AttributionWriter {
       var rows: [Int64?] = []
       for entry in entries {
         guard !AttributionRecord.isSuccessor(entry.name) else {
-          throw StoreError(.failed, "attribution \(entry.name): such names are kept for results that are being replaced")
+          throw StoreError(.failed, "\(entry.name): such names are kept for results that are being replaced")
         }
         let recipe = Recipe(entry, selection: chosen)
         let scope = entry.strategy.scope

@@ -46,7 +46,7 @@ struct FileImport {
       }
       log = try OpenedLog(path: entry.path, options: options)
     } catch {
-      report.status = { if case .unreadable = error { .unreadable } else { .refused } }()
+      report.status = FileReport.Status(error)
       report.message = error.description
       return report
     }

@@ -1,7 +1,7 @@
 import Foundation
 import GRDB
-public import RolloutLogs
-public import Rollouts
+import RolloutLogs
+import Rollouts
 
 /// Imports logs into a database.
 ///
@@ -31,34 +31,6 @@ public struct Importer {
     self.onProgress = onProgress
     self.onWait = onWait
     self.isCancelled = isCancelled
-  }
-
-  /// Recognises logs without reading further than their beginning.
-  public static func recognise(_ path: String, options: ImportOptions) throws -> LogRecognition {
-    try OpenedLog(path: path, options: options).recognition
-  }
-
-  /// The rollout records of a log's first records, for a preview.
-  public static func preview(_ path: String, options: ImportOptions, limit: Int) throws -> [PreviewedRecord] {
-    let log = try OpenedLog(path: path, options: options)
-    var out: [PreviewedRecord] = []
-    while out.count < limit, let block = log.stream.next() {
-      for failure in block.failures {
-        out.append(PreviewedRecord(position: failure.position, result: .failure(failure.error)))
-      }
-      for slice in block.slices.prefix(limit - out.count) {
-        let result: Result<[RolloutRecord], RecordError> = Result { () throws(RecordError) in
-          try log.format.records(in: block.bytes(of: slice), at: slice.position)
-        }
-        out.append(PreviewedRecord(position: slice.position, result: result))
-      }
-    }
-    return out
-  }
-
-  /// The files that paths stand for: folders are walked.
-  public static func files(_ paths: [String], database: String) throws -> [String] {
-    try LogPaths.expand(paths, database: database).map(\.path)
   }
 
   /// Imports files, folders and standard input (`-`).
@@ -137,12 +109,6 @@ public struct Importer {
       try writer.execute("UPDATE run SET is_settled = 1 WHERE id = ?", [run])
     }
   }
-}
-
-/// A record of the log as a dry run shows it.
-public struct PreviewedRecord: Sendable {
-  public var position: RecordPosition
-  public var result: Result<[RolloutRecord], RolloutLogs.RecordError>
 }
 
 extension Duration {

@@ -80,7 +80,8 @@ extension Store {
       sqlite3_bind_parameter_name(statement.sqliteStatement, i + 1).map { String(String(cString: $0).dropFirst()) }
     }
     guard !named.contains(nil) else {
-      throw StoreError(.failed, "the query has a parameter without a name (?): name it, such as :x, and give -p x=value")
+      throw StoreError(
+        .failed, "the query has a parameter without a name (?): name it, such as :x, and give -p x=value")
     }
     let names = Set(named.compactMap { $0 })
     let unknown = arguments.keys.filter { !names.contains($0) }.sorted()

@@ -1,40 +1,82 @@
 import Foundation
+import Replay
 import RolloutLogs
 import RolloutStore
 import Rollouts
 
-/// `import --dry-run`: what a log was recognised as, and its first records.
+/// `import --dry-run`: what each log was recognised as, and its first records.
 struct DryRun {
   let options: ImportOptions
+  let database: String
 
-  func run(_ paths: [String]) throws -> ExitStatus {
-    var status = ExitStatus.ok
-    for path in paths {
-      do {
-        let found = try Importer.recognise(path, options: options)
-        print(
-          "\(Escaping.line(path, width: 400)): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), run \(Escaping.line(found.runName, width: 80))"
-        )
-        print("  keys: \(Escaping.line(found.keys.joined(separator: ", "), width: 400))")
-        // Standard input cannot be read twice.
-        if path == "-" { continue }
-        for record in try Importer.preview(path, options: options, limit: 3) { show(record) }
-      } catch let error as InputError {
-        Talk.warn("\(Escaping.line(path, width: 400)): \(Escaping.line(error.description, width: 1000))")
-        status = .unrecognised
+  private static let limit = 3
+
+  /// - Returns: what the import would end with, as far as the first records tell.
+  func run(_ paths: [String], _ format: OutputFormat) throws -> ExitStatus {
+    var files: [FileReport] = []
+    var hasBadRecords = false
+    var documents: [DocumentValue] = []
+    let output = BufferedOutput()
+    try Importer.previews(of: paths, database: database, options: options, limit: Self.limit) { preview in
+      files.append(preview.file)
+      let path = Escaping.line(preview.file.path, width: 400)
+      if let message = preview.file.message { Talk.warn("\(path): \(Escaping.line(message, width: 1000))") }
+      hasBadRecords = hasBadRecords || preview.records.contains { if case .failure = $0.result { true } else { false } }
+      if format == .json {
+        documents.append(document(preview))
+      } else {
+        output.write(text(preview))
+        try output.drain()
       }
     }
-    return status
+    if format == .json {
+      let members = [("schema", DocumentValue.string("arpo-replay/import-preview/1")), ("files", .array(documents))]
+      output.write(DocumentText.json(.object(members)) + "\n")
+    }
+    try output.flush()
+    return ImportSummary.status(of: files, hasBadRecords: hasBadRecords)
   }
 
-  private func show(_ previewed: PreviewedRecord) {
-    let place = "  line \(previewed.position.line), byte \(previewed.position.byteOffset):"
-    switch previewed.result {
-    case .failure(let error): print("\(place) \(error.reason.rawValue): \(Escaping.line(error.message, width: 300))")
-    case .success(let records):
-      if records.isEmpty { print("\(place) nothing to import") }
-      for record in records { print("\(place) \(Escaping.line(describe(record), width: 600))") }
+  private func text(_ preview: LogPreview) -> String {
+    guard let found = preview.recognition else { return "" }
+    let path = Escaping.line(found.path, width: 400)
+    var out = "\(path): \(found.format ?? "?") (\(found.container.rawValue), \(found.layout.rawValue)), "
+    out += "run \(Escaping.line(found.runName, width: 80))\n"
+    out += "  keys: \(Escaping.line(found.keys.joined(separator: ", "), width: 400))\n"
+    for record in preview.records {
+      let place = "  line \(record.position.line), byte \(record.position.byteOffset):"
+      switch record.result {
+      case .failure(let error):
+        out += "\(place) \(error.reason.rawValue): \(Escaping.line(error.message, width: 300))\n"
+      case .success(let records):
+        if records.isEmpty { out += "\(place) nothing to import\n" }
+        for record in records { out += "\(place) \(Escaping.line(describe(record), width: 600))\n" }
+      }
     }
+    return out
+  }
+
+  private func document(_ preview: LogPreview) -> DocumentValue {
+    let found = preview.recognition
+    let records = preview.records.map { record in
+      let (error, contents): (DocumentValue, [RolloutRecord]) =
+        switch record.result {
+        case .failure(let error):
+          (.object([("reason", .string(error.reason.rawValue)), ("message", .string(error.message))]), [])
+        case .success(let records): (.null, records)
+        }
+      return DocumentValue.object([
+        ("line", .int(record.position.line)), ("byte_offset", .int(record.position.byteOffset)), ("error", error),
+        ("contents", .array(contents.map { .string(describe($0)) })),
+      ])
+    }
+    return .object([
+      ("path", .string(preview.file.path)), ("status", .string(preview.file.status.rawValue)),
+      ("message", .text(preview.file.message)), ("format", .text(found?.format)),
+      ("container", .text(found?.container.rawValue)), ("layout", .text(found?.layout.rawValue)),
+      ("run", .text(found?.runName)), ("keys", .array((found?.keys ?? []).map(DocumentValue.string))),
+      ("records", .array(records)),
+    ])
   }
 
   private func describe(_ record: RolloutRecord) -> String {

@@ -74,7 +74,8 @@ struct ImportCommand: ParsableCommand {
 
   @OptionGroup var log: LogOptions
 
-  @Flag(help: "Show what was recognised and the first records; write nothing.")
+  @Flag(
+    help: "Show what was recognised and the first records; write nothing. The exit code is what these would lead to.")
   var dryRun = false
 
   @Flag(help: "Stop at the first bad record.")
@@ -92,6 +93,9 @@ struct ImportCommand: ParsableCommand {
   func validate() throws {
     guard !logs.isEmpty else { throw ValidationError("name at least one log, folder, or -") }
     if let maxBad, maxBad < 0 { throw ValidationError("--max-bad is 0 or more") }
+    if dryRun, strict || maxBad != nil {
+      throw ValidationError("--dry-run looks at the first records only: --strict and --max-bad belong to the import")
+    }
     if logs.contains("-"), isatty(0) != 0 {
       throw ValidationError("- reads standard input, which is a terminal: pipe a log into it")
     }
@@ -100,7 +104,7 @@ struct ImportCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      if dryRun { return try DryRun(options: log.options).run(Importer.files(logs, database: database)) }
+      if dryRun { return try DryRun(options: log.options, database: database).run(logs, format) }
       var options = log.options
       options.maxBad = strict ? 0 : maxBad
       let store = try Store.open(database, for: .writing)

@@ -10,13 +10,16 @@ struct ImportSummary {
 
   /// Refused files count only if they were given by name: a folder may hold other things.
   static func status(of report: ImportReport) -> ExitStatus {
-    let files = report.files
+    status(of: report.files, hasBadRecords: !report.quarantine.isEmpty)
+  }
+
+  static func status(of files: [FileReport], hasBadRecords: Bool) -> ExitStatus {
     if files.contains(where: { $0.status == .interrupted }) { return .interrupted }
     if files.contains(where: { $0.status == .stopped }) { return .tooManyBad }
     if files.contains(where: { $0.status == .unreadable }) { return .failed }
     let imported = files.contains { ![.refused, .unreadable].contains($0.status) }
     if files.contains(where: { $0.status == .refused && $0.isExplicit }) || !imported { return .unrecognised }
-    return report.quarantine.isEmpty ? .ok : .quarantined
+    return hasBadRecords ? .quarantined : .ok
   }
 
   func print(_ format: OutputFormat) throws {
