@@ -117,7 +117,10 @@ import TestSupport
         #expect(Mixed.integer(decision.rollout) == expected[0] && .text(word(decision.outcome)) == expected[2])
         #expect(Mixed.integer(decision.fork) == expected[3])
         #expect((decision.deltaH == nil) == (expected[1] == .null))
-        if let x = decision.deltaH, let y = expected[1].number { #expect(abs(x - y) <= 1e-12 * max(1, abs(y))) }
+        if let x = decision.deltaH {
+          let y = try #require(expected[1].number)
+          #expect(abs(x - y) <= 1e-12 * max(1, abs(y)))
+        }
       }
     }
     #expect(machine.isComplete && machine.kept.count == c.rollouts)

@@ -13,14 +13,19 @@ struct AuditDataTests {
     AuditRenderer(report: report, traits: .file).document
   }
 
+  /// The elements of a value that must be an array.
+  private func elements(_ value: DocumentValue?) throws -> [DocumentValue] {
+    try #require(value.flatMap { if case .array(let elements) = $0 { elements } else { nil } })
+  }
+
   private func renderer(_ report: AuditReport) -> AuditRenderer { AuditRenderer(report: report, traits: .file) }
 
-  @Test func keysOfTheDocument() {
+  @Test func keysOfTheDocument() throws {
     let value = document(SampleReport.full)
     #expect(
       keys(value) == ["schema", "unit", "windows", "baseline_tokens", "temperature", "intervals", "runs"])
     #expect(value["schema"] == .string("arpo-replay/audit/1"))
-    guard case .array(let runs)? = value["runs"] else { return #expect(Bool(false), "runs is an array") }
+    let runs = try elements(value["runs"])
     #expect(
       keys(runs[0]) == [
         "run_id", "algorithm", "vocab_size", "recomputed_by", "groups", "trajectories", "text_only_trajectories",
@@ -43,34 +48,34 @@ struct AuditDataTests {
       ])
   }
 
-  @Test func numbersNameTheirUnitAndEstimator() {
-    guard case .array(let runs)? = document(SampleReport.full)["runs"] else { return }
+  @Test func numbersNameTheirUnitAndEstimator() throws {
+    let runs = try elements(document(SampleReport.full)["runs"])
     for key in ["baseline", "early_reasoning", "control", "overall", "start_curve"] {
       #expect(runs[0][key]?["unit"] == .string("nats"), "\(key)")
       #expect(runs[0][key]?["estimator"] == .string("topk"), "\(key)")
     }
     #expect(runs[0]["estimator"]?["formula"] == .string(Estimator.topk.formula))
     #expect(runs[0]["by"]?["tool"]?["estimator"] == .string("topk"))
-    guard case .array(let findings)? = runs[0]["findings"] else { return }
+    let findings = try elements(runs[0]["findings"])
     #expect(findings.map { $0["verdict"] } == [.string("supported"), .string("not_supported"), .string("cannot_tell")])
     #expect(findings.allSatisfy { $0["unit"] == .string("nats") })
   }
 
-  @Test func aRunWithoutEstimatorIsAllThere() {
-    guard case .array(let runs)? = document(SampleReport.textOnly)["runs"] else { return }
+  @Test func aRunWithoutEstimatorIsAllThere() throws {
+    let runs = try elements(document(SampleReport.textOnly)["runs"])
     #expect(runs[0]["estimator"] == .null)
     #expect(runs[0]["baseline"]?["mean"] == .null)
     #expect(runs[0]["start_curve"] == .null)
-    guard case .array(let missing)? = runs[0]["missing"] else { return }
+    let missing = try elements(runs[0]["missing"])
     #expect(missing.count == 2)
   }
 
-  @Test func keysAreUniqueThoughWindowsRepeat() {
+  @Test func keysAreUniqueThoughWindowsRepeat() throws {
     var report = SampleReport.full
     report.windows += report.windows
     report.runs[0].overall += report.runs[0].overall
     report.runs[0].control += report.runs[0].control
-    guard case .array(let runs)? = document(report)["runs"] else { return }
+    let runs = try elements(document(report)["runs"])
     #expect(runs[0]["overall"]?["windows"].map(keys) == ["0-10", "10-50", "0-20", "0-50"])
     #expect(runs[0]["control"]?["windows"].map(keys) == ["0-10", "10-50", "0-20", "0-50"])
   }

@@ -112,9 +112,9 @@ struct RowWriterTests {
     #expect(error.map { String(describing: $0) } == "ExitCode(rawValue: 0)")
   }
 
-  @Test func aFullDiskIsAnError() throws {
+  @Test(.enabled(if: access("/dev/full", W_OK) == 0)) func aFullDiskIsAnError() throws {
     let full = open("/dev/full", O_WRONLY)
-    guard full >= 0 else { return }
+    try #require(full >= 0)
     defer { close(full) }
     let output = BufferedOutput(descriptor: full)
     output.write("x")

@@ -86,10 +86,12 @@ import TestSupport
 
   @Test func permutingLeavesPermutesResults() throws {
     var random = SeededGenerator(seed: 14)
+    var declared = 0
     for _ in 0..<60 {
       let group = RandomGroups.group(&random, declared: true)
       // A group without declared forks infers them in order, and order is what changes here.
       guard group.trajectories.contains(where: { $0.declaredParent != nil }) else { continue }
+      declared += 1
       let order = group.trajectories.indices.shuffled(using: &random)
       let plain = try AttributionGroup(group)
       let permuted = try AttributionGroup(RandomGroups.permuted(group, order))
@@ -100,6 +102,7 @@ import TestSupport
         }
       }
     }
+    #expect(declared > 20)
   }
 
   @Test func constantGroupsAreZero() throws {

@@ -89,7 +89,7 @@ import TestSupport
       for (dimension, key) in [
         (CreditPart.Dimension.kind, "by_kind"), (.callTool, "by_call_tool"), (.afterTool, "after_tool"),
       ] {
-        guard let parts = golden[key] as? [String: Double] else { continue }
+        let parts = try #require(golden[key] as? [String: Double], "\(column.name) \(key)")
         for (part, share) in parts {
           let got = try #require(column.shares[CreditPart(dimension, part)]?.value)
           #expect(abs(got - share) < 1e-9, "\(column.name) \(key) \(part)")

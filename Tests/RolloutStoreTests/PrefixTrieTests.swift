@@ -156,7 +156,10 @@ import Testing
         .sorted { ($0.rolloutIndex ?? .max, $0.id) < ($1.rolloutIndex ?? .max, $1.id) }.map(\.id)
       #expect(ids == expected, sourceLocation: location)
       for (i, t) in group.trajectories.enumerated() {
-        guard let position = positions[t.id] else { continue }
+        guard let position = positions[t.id] else {
+          Issue.record("\(t.id) is not in the log", sourceLocation: location)
+          continue
+        }
         let difference = Self.difference(group, i, log.rollouts[position], log)
         #expect(difference == nil, "\(t.id): \(difference ?? "")", sourceLocation: location)
       }

@@ -154,9 +154,11 @@ import Testing
     let database = trial.database
     var seen: Set<Int> = []
     try trial.run("more.jsonl") { _ in
-      guard let store = try? Store.open(database, for: .reading) else { return }
       var count = 0
-      try? store.forEachGroup(transform: { $0.trajectories.count }, consume: { count += $0 })
+      #expect(throws: Never.self) {
+        try Store.open(database, for: .reading).forEachGroup(
+          transform: { $0.trajectories.count }, consume: { count += $0 })
+      }
       seen.insert(count)
     }
     #expect(seen == [1])
@@ -198,6 +200,20 @@ import Testing
       }
       #expect(ContinuousClock.now - start < .seconds(20))
     }
+  }
+
+  /// Groups of the log that no trajectory belongs to are not counted: nothing is read of them.
+  @Test func groupsWithoutTrajectoriesAreNotCounted() throws {
+    let trial = try ImportTrial()
+    try trial.run(lines: [
+      #"{"schema":"arpo-rollout/1","kind":"run","run_id":"r"}"#, #"{"kind":"group","group_id":"empty","step":1}"#,
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"a","step":1,"token_ids":[5],"reward":1}"#,
+    ])
+    let store = try Store.open(trial.database, for: .reading)
+    var read = 0
+    try store.forEachGroup(transform: { $0.id }, consume: { _ in read += 1 })
+    #expect(try trial.count("prompt_group") == 2)
+    #expect(try read == 1 && store.groupCount() == 1)
   }
 
   @Test func parametersAndTokenColumns() throws {

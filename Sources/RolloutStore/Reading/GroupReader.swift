@@ -75,7 +75,8 @@ extension Store {
       let reader = GroupReader(db: db, selection: selection)
       return try reader.runs().reduce(0) { sum, run in
         let (sql, arguments) = reader.groupsQuery("count(*)", run)
-        return try sum + (Int.fetchOne(db, sql: sql, arguments: arguments) ?? 0)
+        let filled = sql + " AND EXISTS (SELECT 1 FROM trajectory t WHERE t.prompt_group = prompt_group.id)"
+        return try sum + (Int.fetchOne(db, sql: filled, arguments: arguments) ?? 0)
       }
     }
   }
