@@ -29,17 +29,17 @@ struct AttributeRun {
     self.pass = pass
   }
 
-  func execute(_ output: Output, _ format: OutputFormat) throws -> ExitStatus {
+  func execute(_ output: Output, _ format: OutputFormat, _ traits: TerminalTraits) throws -> ExitStatus {
     let interruption = Interruption()
     let progress = GroupProgress(of: try pass.store.groupCount(selection), traits: .standardError)
     do {
-      let summaries = try attribute(output, format) {
+      let summaries = try attribute(output, format, traits) {
         progress.advance()
         if interruption.isRequested { throw ExitStatus.interrupted.code }
       }
       progress.finish()
       try writer.finish(checks: summaries.map { $0.checksDocument })
-      if output == .summary { try AttributionSummary.write(summaries, entries, writer.states, format) }
+      if output == .summary { try AttributionSummary.write(summaries, entries, writer.states, format, traits) }
       talk(summaries)
       return .ok
     } catch {
@@ -50,7 +50,7 @@ struct AttributeRun {
   }
 
   private func attribute(
-    _ output: Output, _ format: OutputFormat, tick: () throws -> Void
+    _ output: Output, _ format: OutputFormat, _ traits: TerminalTraits, tick: () throws -> Void
   ) throws -> [AttributionSummary] {
     var summaries = entries.map { AttributionSummary($0.strategy) }
     let isPage = output == .segments && format == .table
@@ -58,7 +58,7 @@ struct AttributeRun {
       isPage
       ? AttributionRows.pageColumns(entries)
       : output == .tokens ? AttributionRows.tokenColumns : AttributionRows.segmentColumns
-    let rows = output == .summary ? nil : RowWriter(format: format, columns: columns)
+    let rows = output == .summary ? nil : RowWriter(format: format, columns: columns, traits: traits)
     // The results are kept even if nobody reads the rows to their end.
     var isRead = rows != nil
     func write(_ lines: [[CellValue]]) throws {

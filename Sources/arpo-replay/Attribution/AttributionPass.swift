@@ -35,6 +35,9 @@ struct AttributionPass {
     self.selection = selection
   }
 
+  /// Groups of a run that ``forEachGroup(of:_:transform:consume:)`` goes through.
+  func groupCount(of run: ReplayRun) throws -> Int { try store.groupCount(only(run)) }
+
   /// The selected runs.
   func runs() throws -> [ReplayRun] { try store.runs(selection) }
 

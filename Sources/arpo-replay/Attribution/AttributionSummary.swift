@@ -61,14 +61,14 @@ struct AttributionSummary {
   /// A row a strategy.
   static func write(
     _ summaries: [AttributionSummary], _ entries: [AttributionWriter.Entry], _ states: [AttributionWriter.State],
-    _ format: OutputFormat
+    _ format: OutputFormat, _ traits: TerminalTraits
   ) throws {
     // What a person does not look for first is left to the data formats.
     let shown = columns.indices.filter {
       format != .table
         || !["strategy", "parameters", "evidence", "groups", "unscored", "violations"].contains(columns[$0].name)
     }
-    let writer = RowWriter(format: format, columns: shown.map { columns[$0] })
+    let writer = RowWriter(format: format, columns: shown.map { columns[$0] }, traits: traits)
     for (e, summary) in summaries.enumerated() {
       let findings = summary.checks.finish()
       let values = ConservationFinding.Check.allCases.map { check in

@@ -7,7 +7,7 @@ import Rollouts
 struct ExplanationRun {
   let pass: AttributionPass
   let options: ExplainOptions
-  var traits = TerminalTraits.standardOutput
+  let traits: TerminalTraits
 
   /// A token of a group, and what the strategies say of it.
   struct Found: Sendable {

@@ -5,7 +5,7 @@ enum StrategyList {
   static let columns: [OutputColumn] = ["name", "kind", "scope", "needs", "parameters", "formula", "source"]
 
   /// One row for each strategy; a table has the formula on a line below, as it is long.
-  static func write(_ format: OutputFormat, traits: TerminalTraits = .standardOutput) throws {
+  static func write(_ format: OutputFormat, traits: TerminalTraits) throws {
     if format == .table { return try writeText(traits) }
     let writer = RowWriter(format: format, columns: columns, traits: traits)
     for strategy in AttributionStrategies.all {

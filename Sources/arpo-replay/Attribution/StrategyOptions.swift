@@ -1,6 +1,5 @@
 import ArgumentParser
 import Replay
-import RolloutStore
 
 /// Which strategies a command applies, with which numbers.
 struct StrategyOptions: ParsableArguments {
@@ -37,21 +36,5 @@ struct StrategyOptions: ParsableArguments {
       let value = Double(text[text.index(after: equals)...]), value.isFinite
     else { throw ValidationError("--param wants strategy.name=value such as dapo.cap=20480, not \(text)") }
     return (String(text[..<point]), String(text[text.index(after: point)..<equals]), value)
-  }
-}
-
-/// The runs and groups that a command looks at.
-struct SelectionOptions: ParsableArguments {
-  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
-  var runs: [String] = []
-
-  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
-  var groups: [String] = []
-
-  var selection: GroupSelection {
-    var selection = GroupSelection()
-    selection.runs = runs
-    selection.groups = groups
-    return selection
   }
 }

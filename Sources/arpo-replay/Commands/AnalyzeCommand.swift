@@ -31,14 +31,9 @@ struct AnalyzeCommand: ParsableCommand {
 
   @OptionGroup var log: LogOptions
 
-  @Option(help: "Output: table or json.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
+  @OptionGroup var output: ReportArguments
 
   func validate() throws {
-    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
     if let temperature, !(temperature > 0 && temperature.isFinite) { throw ValidationError("--temperature is above 0") }
     if let vocabSize, vocabSize < 1 { throw ValidationError("--vocab-size is 1 or more") }
   }
@@ -59,12 +54,11 @@ struct AnalyzeCommand: ParsableCommand {
       }
       var selection = GroupSelection()
       selection.vocabSize = vocabSize
-      if format == .json {
+      if output.format == .json {
         try writeDocument(store, selection)
       } else {
-        var audit = AuditRun(store: store, selection: selection)
+        var audit = AuditRun(store: store, selection: selection, traits: output.traits)
         audit.options.temperature = temperature
-        audit.plain = plain
         try audit.printTable()
       }
       return status

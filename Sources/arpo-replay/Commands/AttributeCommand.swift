@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Replay
 import RolloutStore
 
@@ -30,7 +29,7 @@ struct AttributeCommand: ParsableCommand {
   var database: String?
 
   @OptionGroup var strategy: StrategyOptions
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
   @OptionGroup var explain: ExplainOptions
   @OptionGroup var values: EvidenceArguments
 
@@ -49,15 +48,16 @@ struct AttributeCommand: ParsableCommand {
   @Flag(help: "All strategies with formula, source, needs and parameters.")
   var listStrategies = false
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  @OptionGroup var output: OutputArguments
+  @OptionGroup var threads: ThreadArguments
 
   func validate() throws {
     if listStrategies { return }
     guard database != nil else { throw ValidationError("Missing expected argument '<database>'") }
+    let kept = [("--name", name != nil), ("--replace", replace), ("--per-token", perToken), ("--summary", summary)]
+    if explain.isAsked, let ignored = kept.first(where: \.1)?.0 {
+      throw ValidationError("--explain shows one token's numbers and keeps nothing: \(ignored) has no meaning with it")
+    }
     if perToken, summary { throw ValidationError("--per-token and --summary are two outputs: choose one") }
     if strategy.names.isEmpty {
       throw ValidationError("give --strategy; arpo-replay attribute --list-strategies shows them")
@@ -66,23 +66,24 @@ struct AttributeCommand: ParsableCommand {
   }
 
   func run() throws {
-    if listStrategies { return try StrategyList.write(format) }
+    if listStrategies { return try StrategyList.write(output.format, traits: output.traits) }
     try Talk.guarded {
       let strategies = try strategy.chosen(otherwise: [])
       var selection = selected.selection
       // Results are kept by the units of the log: text stays text.
       selection.retokenizes = false
-      if values.evidence != nil { try values.apply(to: &selection, Store.open(database ?? "", for: .reading)) }
+      try values.apply(to: &selection, Store.open(database ?? "", for: .reading))
       if explain.isAsked {
         let store = try Store.open(database ?? "", for: .reading)
-        let pass = AttributionPass(store: store, selection: selection, strategies: strategies)
-        try ExplanationRun(pass: pass, options: explain).write(format)
+        var pass = AttributionPass(store: store, selection: selection, strategies: strategies)
+        pass.threads = threads.count
+        try ExplanationRun(pass: pass, options: explain, traits: output.traits).write(output.format)
         return .ok
       }
       let run = try AttributeRun(
         path: database ?? "", entries: strategies.map { AttributionWriter.Entry(entryName($0, strategies), $0) },
-        selection: selection, replace: replace, threads: threads)
-      return try run.execute(perToken ? .tokens : summary ? .summary : .segments, format)
+        selection: selection, replace: replace, threads: threads.count)
+      return try run.execute(perToken ? .tokens : summary ? .summary : .segments, output.format, output.traits)
     }
   }
 

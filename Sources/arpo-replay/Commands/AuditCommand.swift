@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Replay
 import RolloutStore
 
@@ -22,15 +21,7 @@ struct AuditCommand: ParsableCommand {
       Exit codes: \(ExitStatus.summary)
       """)
 
-  @Argument(help: "The database.")
-  var database: String
-
-  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
-  var runs: [String] = []
-
-  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
-  var groups: [String] = []
-
+  @OptionGroup var source: DatabaseArguments
   @OptionGroup var values: EvidenceArguments
 
   @Option(help: "exact, topk, topk-renormalized, lower, upper or sampled-nll (default: the best the log allows).")
@@ -45,14 +36,12 @@ struct AuditCommand: ParsableCommand {
   @Option(help: "First generated tokens of a trajectory that make its initial entropy.")
   var baseline = 20
 
-  @Option(help: "Split by tool, data_source, step, call_number, outcome or policy_version; repeatable.")
+  @Option(
+    help: """
+      Split by tool, data_source, step, call_number, outcome or policy_version; repeatable (default: the page by tool, \
+      data by all of them).
+      """)
   var by: [String] = []
-
-  @Option(help: "Bootstrap replicates; 0 for no intervals.")
-  var bootstrap = 1000
-
-  @Option(help: "Seed of the bootstrap.")
-  var seed: UInt64 = 0
 
   @Option(help: "Vocabulary size, for logs that do not name it (the upper bound and ARPO's values need it).")
   var vocabSize: Int?
@@ -63,17 +52,11 @@ struct AuditCommand: ParsableCommand {
   @Flag(help: "The curve of mean entropy after the result, as data.")
   var curve = false
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
-
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  @OptionGroup var bootstrap: BootstrapArguments
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
-    _ = try parsedWindows()
+    _ = try WindowList.parse(windows)
     _ = try dimensions()
     if let estimator, Estimator(rawValue: estimator) == nil {
       throw ValidationError(
@@ -82,22 +65,10 @@ struct AuditCommand: ParsableCommand {
     if let temperature, !(temperature > 0 && temperature.isFinite) { throw ValidationError("--temperature is above 0") }
     if let vocabSize, vocabSize < 1 { throw ValidationError("--vocab-size is 1 or more") }
     guard baseline > 0 else { throw ValidationError("--baseline is 1 or more") }
-    guard bootstrap >= 0, bootstrap <= 100_000 else { throw ValidationError("--bootstrap is 0 to 100000") }
     if calls, curve { throw ValidationError("--calls and --curve are two outputs: choose one") }
-  }
-
-  private func parsedWindows() throws -> [Range<Int>] {
-    let parsed = try windows.split(separator: ",").map { text in
-      let ends = text.split(separator: "-").map { Int($0) }
-      guard ends.count == 2, let start = ends[0], let end = ends[1], start >= 0, start < end, end <= 1_000_000 else {
-        throw ValidationError("--windows wants start-end pairs such as 0-10,10-50, not \(text)")
-      }
-      return start..<end
+    if calls || curve, !by.isEmpty {
+      throw ValidationError("--by splits the summaries: with --\(calls ? "calls" : "curve") there are none")
     }
-    guard !parsed.isEmpty, Set(parsed).count == parsed.count else {
-      throw ValidationError("--windows names no window, or one twice")
-    }
-    return parsed
   }
 
   private func dimensions() throws -> [AuditDimension] {
@@ -112,30 +83,27 @@ struct AuditCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(database, for: .reading)
-      var selection = GroupSelection()
-      selection.runs = runs
-      selection.groups = groups
+      let store = try source.open()
+      var selection = source.selection
       selection.vocabSize = vocabSize
       try values.apply(to: &selection, store)
-      var audit = AuditRun(store: store, selection: selection)
-      audit.options.windows = try parsedWindows()
+      var audit = AuditRun(store: store, selection: selection, traits: output.traits)
+      audit.options.windows = try WindowList.parse(windows)
       audit.options.baselineTokens = baseline
       audit.options.estimator = estimator.flatMap(Estimator.init)
       audit.options.temperature = temperature
-      audit.options.bootstrapReplicates = bootstrap
-      audit.options.seed = seed
-      audit.threads = threads
-      audit.plain = plain
+      audit.options.bootstrapReplicates = bootstrap.replicates
+      audit.options.seed = bootstrap.seed
+      audit.threads = source.threads
       audit.dimensions = try dimensions()
       if calls {
-        try audit.printCalls(format)
+        try audit.printCalls(output.format)
       } else if curve {
-        try audit.printCurve(format)
-      } else if format == .table {
+        try audit.printCurve(output.format)
+      } else if output.format == .table {
         try audit.printTable()
       } else {
-        try audit.printData(format)
+        try audit.printData(output.format)
       }
       return .ok
     }

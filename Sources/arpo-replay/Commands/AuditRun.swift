@@ -7,13 +7,14 @@ struct AuditRun {
   let store: Store
   let selection: GroupSelection
   var options = AuditOptions()
+  /// What to split by; empty: the page by tool, data by everything.
   var dimensions: [AuditDimension] = []
   var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
-  /// Only ASCII, no colour.
-  var plain = false
+  private let traits: TerminalTraits
 
-  init(store: Store, selection: GroupSelection) {
+  init(store: Store, selection: GroupSelection, traits: TerminalTraits) {
     self.store = store
+    self.traits = traits
     var selection = selection
     selection.withTexts = false
     selection.withCandidateIDs = false
@@ -30,12 +31,6 @@ struct AuditRun {
     return audit
   }
 
-  private var traits: TerminalTraits {
-    var traits = TerminalTraits(descriptor: STDOUT_FILENO, color: plain ? .never : .auto)
-    if plain { traits.unicode = false }
-    return traits
-  }
-
   /// The audit as a person wants to read it.
   func printTable() throws {
     let output = BufferedOutput()
@@ -44,9 +39,13 @@ struct AuditRun {
     try output.flush()
   }
 
-  /// Every number of the report.
+  /// Every number of the report; of the dimensions those that were asked for, or all.
   func printData(_ format: OutputFormat) throws {
-    let renderer = AuditRenderer(report: try audit().finish(), traits: traits)
+    var report = try audit().finish()
+    if !dimensions.isEmpty {
+      for r in report.runs.indices { report.runs[r].tables.removeAll { !dimensions.contains($0.dimension) } }
+    }
+    let renderer = AuditRenderer(report: report, traits: traits)
     if format == .json {
       let output = BufferedOutput()
       output.write(DocumentText.json(renderer.document) + "\n")

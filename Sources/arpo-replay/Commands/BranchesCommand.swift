@@ -70,7 +70,7 @@ struct BranchesCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(source.database, for: .reading)
+      let store = try source.open()
       var selection = source.selection
       selection.vocabSize = ruleOptions.vocabSize
       try values.apply(to: &selection, store)

@@ -24,8 +24,8 @@ struct BudgetCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(source.database, for: .reading)
-      var audit = BudgetAudit(bootstrapReplicates: bootstrap.bootstrap, seed: bootstrap.seed)
+      let store = try source.open()
+      var audit = BudgetAudit(bootstrapReplicates: bootstrap.replicates, seed: bootstrap.seed)
       var selection = source.selection
       selection.withProbabilities = false
       try store.forEachGroup(

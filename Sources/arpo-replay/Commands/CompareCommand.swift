@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Replay
 import RolloutStore
 
@@ -28,11 +27,9 @@ struct CompareCommand: ParsableCommand {
     case pairs, shares, segments
   }
 
-  @Argument(help: "The database.")
-  var database: String
-
+  @OptionGroup var source: DatabaseArguments
   @OptionGroup var strategy: StrategyOptions
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var values: EvidenceArguments
   @OptionGroup var explain: ExplainOptions
 
   @Option(help: "Rows of csv and ndjson: pairs, shares or segments (where pairs disagree most).")
@@ -41,24 +38,11 @@ struct CompareCommand: ParsableCommand {
   @Option(help: "Segments shown of each pair.")
   var top = 3
 
-  @Option(help: "Bootstrap replicates; 0 for no intervals.")
-  var bootstrap = 1000
-
-  @Option(help: "Seed of the bootstrap.")
-  var seed: UInt64 = 0
-
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
-
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  @OptionGroup var bootstrap: BootstrapArguments
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     _ = try strategies()
-    if bootstrap < 0 || bootstrap > 100_000 { throw ValidationError("--bootstrap is 0 to 100000") }
     if top < 0 || top > 1000 { throw ValidationError("--top is 0 to 1000") }
   }
 
@@ -68,27 +52,30 @@ struct CompareCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(database, for: .reading)
+      let store = try source.open()
+      var selection = source.selection
+      // The units are those of the log, as in attribute: text stays text.
+      selection.retokenizes = false
+      try values.apply(to: &selection, store)
       var pass = AttributionPass(
-        store: store, selection: selected.selection, strategies: try strategies(), withTexts: top > 0,
-        withOutcomes: true)
-      pass.threads = threads
-      let traits = plain ? TerminalTraits.standardOutput.plain : .standardOutput
+        store: store, selection: selection, strategies: try strategies(), withTexts: top > 0, withOutcomes: true)
+      pass.threads = source.threads
+      let (format, traits) = (output.format, output.traits)
       if explain.isAsked {
         try ExplanationRun(pass: pass, options: explain, traits: traits).write(format)
         return .ok
       }
       var comparison = CompareRun(pass: pass)
-      comparison.replicates = bootstrap
-      comparison.seed = seed
+      comparison.replicates = bootstrap.replicates
+      comparison.seed = bootstrap.seed
       comparison.top = top
       let results = try comparison.results()
       let renderer = ComparisonRenderer(results: results, traits: traits)
       switch format {
       case .table, .json:
-        let output = BufferedOutput()
-        output.write(format == .table ? renderer.text : DocumentText.json(renderer.document) + "\n")
-        try output.flush()
+        let page = BufferedOutput()
+        page.write(format == .table ? renderer.text : DocumentText.json(renderer.document) + "\n")
+        try page.flush()
       case .ndjson, .csv:
         let writer = RowWriter(format: format, columns: ComparisonRows.columns(rows))
         for result in results { for row in ComparisonRows.rows(rows, result) { try writer.write(row) } }

@@ -35,8 +35,7 @@ struct DemonstrateCommand: ParsableCommand {
 
   @OptionGroup(title: "Scale") var scale: DemonstrationScale
 
-  @Option(help: "Output: table or json.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: ReportArguments
 
   @Option(help: "Threads; equal results need equal threads.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
@@ -44,7 +43,6 @@ struct DemonstrateCommand: ParsableCommand {
   private var names: [String] { strategies.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) } }
 
   func validate() throws {
-    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
     guard !names.isEmpty, Set(names).count == names.count else {
       throw ValidationError("--strategies names none, or one twice")
     }
@@ -67,9 +65,9 @@ struct DemonstrateCommand: ParsableCommand {
       let report = DemonstrationReport(strategies: names, outcomes: try run.outcomes { Talk.say($0) })
       let document = DocumentText.json(report.document) + "\n"
       try Data(document.utf8).write(to: URL(filePath: folder + "/demonstration.json"), options: .atomic)
-      let output = BufferedOutput()
-      output.write(format == .json ? document : report.text(.standardOutput))
-      try output.flush()
+      let page = BufferedOutput()
+      page.write(output.format == .json ? document : report.text(output.traits))
+      try page.flush()
       return .ok
     }
   }

@@ -10,8 +10,8 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Judges a policy offline, before against after an update, on logged trees.",
     discussion: """
-        arpo-replay evaluate runs.db --policy Qwen2.5-0.5B --adapter run1    # on the groups that run1 held out
-        arpo-replay evaluate runs.db --policy Qwen2.5-0.5B --adapter run1 --all --format json
+        arpo-replay evaluate runs.db --policy DIR --adapter run1  # what it held out
+        arpo-replay evaluate runs.db --policy DIR --adapter run1 --all --format json
         arpo-replay evaluate runs.db --policy A --after B --where "step = 12"
 
       Expected reward by importance weights, multiplied turn by turn over generated tokens (tool results are not weighted), \
@@ -43,7 +43,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "A PEFT adapter that the policy before has.")
   var beforeAdapter: String?
 
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
 
   @Option(
     name: .customLong("where"),
@@ -68,43 +68,21 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Tokens that are computed at once, shared prefixes counted once.")
   var maxTokens = 4096
 
-  @Option(help: "Bootstrap replicates; 0 for no intervals.")
-  var bootstrap = 1000
-
-  @Option(help: "Seed of the bootstrap.")
-  var seed: UInt64 = 0
-
-  @Option(help: "Output: table or json.")
-  var format: OutputFormat = .table
+  @OptionGroup var bootstrap: BootstrapArguments
+  @OptionGroup var output: ReportArguments
 
   @Option(help: "Threads; equal results need equal threads.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
 
   func validate() throws {
-    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
     guard (adapter == nil) != (after == nil) else {
       throw ValidationError("give the policy after: --adapter or --after")
     }
     guard minEss >= 0, minEss <= 1 else { throw ValidationError("--min-ess is 0 to 1") }
-    _ = try Self.windows(windows)
+    _ = try WindowList.parse(windows)
     if let temperature, !(temperature > 0 && temperature.isFinite) { throw ValidationError("--temperature is above 0") }
     guard maxTokens > 0 else { throw ValidationError("--max-tokens is 1 or more") }
-    guard (0...100_000).contains(bootstrap) else { throw ValidationError("--bootstrap is 0 to 100000") }
     guard (1...64).contains(threads) else { throw ValidationError("--threads is 1 to 64") }
-  }
-
-  static func windows(_ text: String) throws -> [Range<Int>] {
-    let parsed = try text.split(separator: ",").map { part in
-      let ends = part.split(separator: "-").map { Int($0) }
-      guard ends.count == 2, let start = ends[0], let end = ends[1], start >= 0, start < end, end <= 1_000_000 else {
-        throw ValidationError("--windows wants start-end pairs such as 0-10,10-50, not \(part)")
-      }
-      return start..<end
-    }
-    guard !parsed.isEmpty, Set(parsed).count == parsed.count else {
-      throw ValidationError("--windows names no window, or one twice")
-    }
-    return parsed
   }
 
   func run() throws {

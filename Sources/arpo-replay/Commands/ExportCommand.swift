@@ -17,20 +17,24 @@ struct ExportCommand: ParsableCommand {
     discussion: """
         arpo-replay export runs.db --as trl-dpo -o pairs.jsonl
         arpo-replay export runs.db --as trl-dpo --style conversational
-        arpo-replay export runs.db --as trl-kto --score advantage --attribution arpo-hard
-        arpo-replay export runs.db --as verl-parquet-jsonl --attribution grpo:verl -o train.json
+        arpo-replay export runs.db --as trl-kto --score advantage \\
+          --attribution arpo-hard
+        arpo-replay export runs.db --as verl-parquet-jsonl -o train.json
         arpo-replay export runs.db --as trl-sft --best 2 --min-reward 1
 
       JSON Lines, a record a line, each with its provenance: run, group, trajectory, file, line, byte offset.
 
-        trl-dpo, pairs      two continuations of one prefix at a fork of the tree: prompt, chosen, rejected; ids and masks \
-      where the log has ids
+        trl-dpo, pairs      two continuations of one prefix at a fork: prompt,
+                            chosen, rejected; ids and masks where the log has ids
         trl-kto             a leaf and whether it is good: prompt, completion, label
-        trl-sft             the best leaves of each group: prompt, completion; input_ids, assistant_masks
-        verl-parquet-jsonl  a leaf with the columns of verl's RL dataset parquet (data_source, prompt, ability, reward_model, \
+        trl-sft             the best leaves of each group: prompt, completion;
+                            input_ids, assistant_masks
+        verl-parquet-jsonl  a leaf, not padded
+
+      verl-parquet-jsonl has the columns of verl's RL dataset parquet (data_source, prompt, ability, reward_model, \
       extra_info) and the keys of verl's DataProto (prompts, responses, response_mask, rollout_log_probs, old_log_probs, \
-      token_level_scores, advantages, uid), not padded. verl reads JSON Lines from a file named *.json; pandas turns it \
-      into parquet: pd.read_json(f, lines=True).to_parquet(g).
+      token_level_scores, advantages, uid). verl reads JSON Lines from a file named *.json; pandas turns it into parquet: \
+      pd.read_json(f, lines=True).to_parquet(g).
 
       Text comes from the log; ids are never turned into text without --tokenizer. What a log lacks is left out, counted \
       and said. The fields' sources: TRL docs/source/dataset_formats.md and its trainers' collators, verl \
@@ -48,7 +52,7 @@ struct ExportCommand: ParsableCommand {
   @Option(name: [.short, .customLong("out")], help: "File to write; it appears when it is complete (default: stdout).")
   var out: String?
 
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
 
   @Option(
     name: .customLong("where"),
@@ -75,8 +79,10 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "Pairs: at most so many a fork, those of the largest margins.")
   var maxPairsPerFork = 4
 
-  @Option(help: "Pairs: forks are the logged branches (own) or every common token prefix (any).")
-  var sharing: ExportSharing = .own
+  @Option(
+    name: .sharedPrefix,
+    help: "Pairs: forks are the logged branches (own) or every common token prefix (any).")
+  var sharedPrefix: SharedPrefix = .own
 
   @Option(help: "trl-sft: leaves of a group.")
   var best = 1
@@ -90,14 +96,12 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "Folder with a tokenizer.json (or the file): ids become text where the log has none.")
   var tokenizer: String?
 
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  @OptionGroup var threads: ThreadArguments
 
   func validate() throws {
     guard minMargin >= 0, minMargin.isFinite else { throw ValidationError("--min-margin is 0 or more") }
     guard maxPairsPerFork > 0 else { throw ValidationError("--max-pairs-per-fork is 1 or more") }
     guard best > 0 else { throw ValidationError("--best is 1 or more") }
-    guard threads > 0, threads <= 64 else { throw ValidationError("--threads is 1 to 64") }
     if score == .advantage, attribution == nil { throw ValidationError("--score advantage wants an --attribution") }
   }
 
@@ -124,7 +128,7 @@ struct ExportCommand: ParsableCommand {
     options.score = score
     options.minimumMargin = minMargin
     options.pairsPerFork = maxPairsPerFork
-    options.sharesAnyPrefix = sharing == .any
+    options.sharesAnyPrefix = sharedPrefix == .any
     options.best = best
     options.minimumReward = minReward
     options.labelThreshold = threshold
@@ -160,10 +164,10 @@ struct ExportCommand: ParsableCommand {
     // A store reads groups with its one connection; what belongs to a group is read with another.
     let origins = try Store.open(database, for: .reading)
     let advantages = try options.attribution.map {
-      try NamedAdvantages(named: $0, store, selection, threads: threads, tick: tick)
+      try NamedAdvantages(named: $0, store, selection, threads: threads.count, tick: tick)
     }
     var tally = ExportTally()
-    try store.forEachGroup(selection, workers: threads) { group in
+    try store.forEachGroup(selection, workers: threads.count) { group in
       let tree = try RolloutTree(group)
       let export = GroupExport(
         tree: tree, origin: try origins.origin(of: group, where: condition), advantages: try advantages?.of(tree),
@@ -196,10 +200,4 @@ struct ExportCommand: ParsableCommand {
       Talk.say("left out \(traits.grouped(count)): \(gap.rawValue)")
     }
   }
-}
-
-/// Which prefixes count as shared.
-enum ExportSharing: String, CaseIterable, Sendable, ExpressibleByArgument {
-  case own
-  case any
 }

@@ -84,8 +84,7 @@ struct ImportCommand: ParsableCommand {
   @Option(help: "Stop when more records than this are bad.")
   var maxBad: Int?
 
-  @Option(help: "How the summary is printed: table or json.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: ReportArguments
 
   @Flag(help: "No progress.")
   var quiet = false
@@ -99,12 +98,11 @@ struct ImportCommand: ParsableCommand {
     if logs.contains("-"), isatty(0) != 0 {
       throw ValidationError("- reads standard input, which is a terminal: pipe a log into it")
     }
-    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
   }
 
   func run() throws {
     try Talk.guarded {
-      if dryRun { return try DryRun(options: log.options, database: database).run(logs, format) }
+      if dryRun { return try DryRun(options: log.options, database: database).run(logs, output.format) }
       var options = log.options
       options.maxBad = strict ? 0 : maxBad
       let store = try Store.open(database, for: .writing)
@@ -116,7 +114,7 @@ struct ImportCommand: ParsableCommand {
         isCancelled: { interruption.isRequested })
       let report = try importer.run(logs)
       progress.finish()
-      try ImportSummary(report: report, database: database).print(format)
+      try ImportSummary(report: report, database: database, traits: output.traits).print(output.format)
       let status = ImportSummary.status(of: report)
       // Records whose parents never came are only known to be bad at the end.
       let bad = report.quarantine.reduce(0) { $0 + $1.count }

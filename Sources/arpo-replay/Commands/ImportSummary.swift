@@ -7,6 +7,7 @@ import Rollouts
 struct ImportSummary {
   let report: ImportReport
   let database: String
+  let traits: TerminalTraits
 
   /// Refused files count only if they were given by name: a folder may hold other things.
   static func status(of report: ImportReport) -> ExitStatus {
@@ -43,7 +44,6 @@ struct ImportSummary {
   }
 
   private var table: String {
-    let traits = TerminalTraits.standardOutput
     let number = { (title: String) in TextTable.Column(title: title, isNumeric: true) }
     var rows = TextTable(columns: [
       TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records"), number("trajectories"),

@@ -8,10 +8,12 @@ struct LearnCommand: ParsableCommand {
     commandName: "learn",
     abstract: "Fine-tunes a checkpoint on the logged trees, offline.",
     discussion: """
-        arpo-replay learn runs.db --policy Qwen2.5-0.5B --attribution arpo-hard --out run1
-        arpo-replay learn runs.db --policy Qwen2.5-0.5B --attribution grpo --out run1 --dry-run
-        arpo-replay learn runs.db … --out run1 --resume      # after Ctrl-C or a crash
-        arpo-replay query runs.db "SELECT step, value FROM learner_metrics WHERE name = 'actor/kl_loss'"
+        arpo-replay learn runs.db --policy DIR --attribution arpo-hard --out run1
+        arpo-replay learn runs.db --policy DIR --attribution grpo --dry-run
+        arpo-replay learn runs.db --policy DIR --attribution grpo --out run1 \\
+          --resume                                         # after Ctrl-C, a crash
+        arpo-replay query runs.db \\
+          "SELECT step, value FROM learner_metrics WHERE name = 'actor/kl_loss'"
 
       Trees are computed packed: each shared prefix once, gradients as of the trajectories one by one \
       (--verify-packing shows it on the first update). What comes out is a PEFT adapter (or, with --train full, a \
@@ -65,8 +67,7 @@ struct LearnCommand: ParsableCommand {
   @Flag(help: "Keep the last checkpoint and the scores when the run is complete.")
   var keepCheckpoints = false
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: OutputArguments
 
   @Flag(help: "No progress.")
   var quiet = false
@@ -92,7 +93,8 @@ struct LearnCommand: ParsableCommand {
       run.checkpointEvery = checkpointEvery
       run.keepsCheckpoints = keepCheckpoints
       run.isQuiet = quiet
-      run.format = format
+      run.format = output.format
+      run.outputTraits = output.traits
       return try run.execute()
     }
   }

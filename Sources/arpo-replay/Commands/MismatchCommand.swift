@@ -8,7 +8,7 @@ struct MismatchCommand: ParsableCommand {
     commandName: "mismatch",
     abstract: "Is this the checkpoint that made this log? Logged logprobs against recomputed ones.",
     discussion: """
-        arpo-replay mismatch runs.db --evidence Qwen2.5-0.5B
+        arpo-replay mismatch runs.db                 # the only values there are
         arpo-replay mismatch runs.db --evidence base --worst 50 --tokenizer DIR
         arpo-replay mismatch runs.db --evidence base --by turn --format csv
         arpo-replay mismatch runs.db --evidence base --by token --format ndjson
@@ -26,10 +26,10 @@ struct MismatchCommand: ParsableCommand {
   @Argument(help: "The database.")
   var database: String
 
-  @Option(help: "Name of the recomputed values.")
-  var evidence: String
+  @Option(help: "Name of the recomputed values (default: the only ones that the database has).")
+  var evidence: String?
 
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
 
   @Option(help: "Rows of ndjson and csv: run, turn or token (every token that has both values).")
   var by: MismatchRun.Rows = .run
@@ -40,8 +40,7 @@ struct MismatchCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Folder with a tokenizer.json: shows the tokens' texts.", valueName: "dir"))
   var tokenizer: String?
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     guard (0...10_000).contains(worst) else { throw ValidationError("--worst is 0 to 10000") }
@@ -51,9 +50,9 @@ struct MismatchCommand: ParsableCommand {
     try Talk.guarded {
       let store = try Store.open(database, for: .reading)
       let run = MismatchRun(
-        store: store, evidence: evidence, selection: selected.selection,
-        tokenizer: try tokenizer.map { try Tokenizer(directory: $0) })
-      try run.write(format, rows: by, worst: worst)
+        store: store, evidence: try store.evidence(namedOrOnly: evidence).name, selection: selected.selection,
+        tokenizer: try tokenizer.map { try Tokenizer(directory: $0) }, traits: output.traits)
+      try run.write(output.format, rows: by, worst: worst)
       return .ok
     }
   }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Queries
 import RolloutStore
 
@@ -39,8 +38,7 @@ struct QueryCommand: ParsableCommand {
   @Option(help: "Seconds at the most.")
   var timeout = 60.0
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     guard limit >= 0 else { throw ValidationError("--limit is 0 or more") }
@@ -73,7 +71,8 @@ struct QueryCommand: ParsableCommand {
       var writer: RowWriter?
       var rows = 0
       try store.query(sql, arguments: try arguments(), timeout: timeout) { columns in
-        writer = RowWriter(format: format, columns: columns.map { OutputColumn($0) })
+        writer = RowWriter(
+          format: output.format, columns: columns.map { OutputColumn($0) }, traits: output.traits)
       } body: { values in
         rows += 1
         try writer?.write(values.map(cell))

@@ -46,7 +46,7 @@ struct RescoreCommand: ParsableCommand {
   @Option(help: "Name of the values (default: the checkpoint's folder).")
   var name: String?
 
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
 
   @Flag(help: "Leave out tokens that the policy did not sample (tool results).")
   var generatedOnly = false
@@ -60,8 +60,7 @@ struct RescoreCommand: ParsableCommand {
   @Flag(help: "Compare with the logged logprobs, as arpo-replay mismatch does.")
   var report = false
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
+  @OptionGroup var output: OutputArguments
 
   @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
   var threads = max(1, ProcessInfo.processInfo.activeProcessorCount)
@@ -91,10 +90,10 @@ struct RescoreCommand: ParsableCommand {
       let name = try run.execute()
       let store = try Store.open(database, for: .reading)
       if report {
-        try MismatchRun(store: store, evidence: name, selection: selected.selection).write(
-          format, rows: .run, worst: 10)
+        try MismatchRun(store: store, evidence: name, selection: selected.selection, traits: output.traits).write(
+          output.format, rows: .run, worst: 10)
       } else {
-        try RescoreSummary.write(try store.summary(of: name), format)
+        try RescoreSummary.write(try store.summary(of: name), output.format, output.traits)
       }
       return .ok
     }

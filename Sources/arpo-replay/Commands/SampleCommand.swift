@@ -11,10 +11,11 @@ struct SampleCommand: ParsableCommand {
     abstract: "Samples responses from a checkpoint, as text or as a log.",
     discussion: """
         arpo-replay sample --policy Qwen2.5-0.5B --prompt "Who wrote Emma?"
-        arpo-replay sample --policy Qwen2.5-0.5B --adapter run1 --prompt "…" -n 4 --seed 7
-        arpo-replay sample --policy tiny --prompt-ids 51,43,52,63 --format ndjson > log.jsonl
-        arpo-replay sample --policy tiny --prompt-file questions.txt -n 8 --format ndjson \\
-          --top-logprobs 10 --entropies | arpo-replay import runs.db -
+        arpo-replay sample --policy DIR --adapter run1 --prompt "…" -n 4 --seed 7
+        arpo-replay sample --policy tiny --prompt-ids 51,43,52 --format ndjson
+        arpo-replay sample --policy tiny --prompt-file questions.txt -n 8 \\
+          --format ndjson --top-logprobs 10 --entropies | \\
+          arpo-replay import runs.db -
 
       A prompt is taken as it is: no chat template is put around it. --format ndjson writes the native format \
       arpo-rollout/1 with ids and logprobs, which import reads; logprobs are those of the distribution that was drawn \

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Replay
 import RolloutStore
 
@@ -23,10 +22,7 @@ struct ScoreCommand: ParsableCommand {
       Exit codes: \(ExitStatus.summary)
       """)
 
-  @Argument(help: "The database.")
-  var database: String
-
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var source: DatabaseArguments
 
   @Option(help: "Split runs by data_source, step or both; repeatable.")
   var by: [String] = []
@@ -46,20 +42,8 @@ struct ScoreCommand: ParsableCommand {
   @Option(help: "A run to take the difference in accuracy from.")
   var against: String?
 
-  @Option(help: "Bootstrap replicates; 0 for no intervals.")
-  var bootstrap = 1000
-
-  @Option(help: "Seed of the bootstrap.")
-  var seed: UInt64 = 0
-
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
-
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  @OptionGroup var bootstrap: BootstrapArguments
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     _ = try dimensions()
@@ -67,7 +51,6 @@ struct ScoreCommand: ParsableCommand {
     if !success.isFinite || !failedReward.isFinite {
       throw ValidationError("--success and --failed-reward are numbers")
     }
-    if bootstrap < 0 || bootstrap > 100_000 { throw ValidationError("--bootstrap is 0 to 100000") }
   }
 
   private func dimensions() throws -> Set<OutcomeDimension> {
@@ -92,14 +75,13 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(database, for: .reading)
+      let store = try source.open()
       var rules = OutcomeRules()
       rules.success = success
       rules.failedReward = failedReward
       rules.formatReward = formatReward
       rules.ks = try ks()
-      var selection = selected.selection
-      selection.withTexts = false
+      var selection = source.selection
       selection.withProbabilities = false
       selection.withOutcomes = true
       if let against {
@@ -108,21 +90,21 @@ struct ScoreCommand: ParsableCommand {
           throw StoreError(.failed, "there is no run \(against) among those selected: \(known.joined(separator: ", "))")
         }
       }
-      var table = OutcomeTable(rules: rules, by: try dimensions(), replicates: bootstrap, seed: seed)
+      var table = OutcomeTable(
+        rules: rules, by: try dimensions(), replicates: bootstrap.replicates, seed: bootstrap.seed)
       let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
       let chosen = rules
       try store.forEachGroup(
-        selection, workers: threads, transform: { GroupOutcome(try RolloutTree($0), rules: chosen) },
+        selection, workers: source.threads, transform: { GroupOutcome(try RolloutTree($0), rules: chosen) },
         consume: {
           table.add($0)
           progress.advance()
         })
       progress.finish()
-      let traits = plain ? TerminalTraits.standardOutput.plain : .standardOutput
       let renderer = ScoreRenderer(
         rows: table.rows(against: against), rules: rules, dimensions: try dimensions(), against: against,
-        traits: traits)
-      try renderer.write(format)
+        traits: output.traits)
+      try renderer.write(output.format)
       return .ok
     }
   }

@@ -76,7 +76,7 @@ struct SimulateCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
-      let store = try Store.open(source.database, for: .reading)
+      let store = try source.open()
       var selection = source.selection
       selection.vocabSize = ruleOptions.vocabSize
       try values.apply(to: &selection, store)

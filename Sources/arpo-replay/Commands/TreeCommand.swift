@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Replay
 import RolloutStore
 
@@ -8,7 +7,7 @@ struct TreeCommand: ParsableCommand {
     commandName: "tree",
     abstract: "Draws a prompt group's rollout tree.",
     discussion: """
-        arpo-replay tree runs.db p7                       # forks, rewards, advantages
+        arpo-replay tree runs.db p7                       # forks, rewards
         arpo-replay tree runs.db p7 --step 12 --strategy arpo-hard,treerl
         arpo-replay tree runs.db p7 --shared-prefix any   # every common prefix
         arpo-replay tree runs.db p7 --explain --trajectory p7/3 --token 40
@@ -19,11 +18,6 @@ struct TreeCommand: ParsableCommand {
 
       Exit codes: \(ExitStatus.summary)
       """)
-
-  /// Which prefixes count as shared.
-  enum Sharing: String, ExpressibleByArgument, CaseIterable {
-    case own, any
-  }
 
   @Argument(help: "The database.")
   var database: String
@@ -37,10 +31,11 @@ struct TreeCommand: ParsableCommand {
   @Option(help: "The group's step, where it comes at several.")
   var step: Int?
 
-  @Option(help: "own: the group's forks; any: every common token prefix.")
-  var sharedPrefix: Sharing = .own
+  @Option(name: .sharedPrefix, help: "own: the group's forks; any: every common token prefix.")
+  var sharedPrefix: SharedPrefix = .own
 
   @OptionGroup var strategy: StrategyOptions
+  @OptionGroup var values: EvidenceArguments
   @OptionGroup var explain: ExplainOptions
 
   @Option(help: "Lines of the drawing at the most; 0 for all.")
@@ -49,11 +44,7 @@ struct TreeCommand: ParsableCommand {
   @Option(help: "Levels of the drawing (default: as many as --rows allows).")
   var depth: Int?
 
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     _ = try strategies()
@@ -68,12 +59,13 @@ struct TreeCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try Store.open(database, for: .reading)
-      let selection = try GroupChoice(group: group, run: runID, step: step).selection(in: store)
+      var selection = try GroupChoice(group: group, run: runID, step: step).selection(in: store)
+      try values.apply(to: &selection, store)
       var pass = AttributionPass(
         store: store, selection: selection, strategies: try strategies(), withTexts: true, withProbabilities: true)
       if sharedPrefix == .any { pass.alsoNeeds = .anyTree }
       if explain.isAsked {
-        try ExplanationRun(pass: pass, options: explain, traits: traits).write(format)
+        try ExplanationRun(pass: pass, options: explain, traits: output.traits).write(output.format)
         return .ok
       }
       for run in try pass.runs() {
@@ -87,9 +79,8 @@ struct TreeCommand: ParsableCommand {
     }
   }
 
-  private var traits: TerminalTraits { plain ? TerminalTraits.standardOutput.plain : .standardOutput }
-
   private func write(_ report: TreeReport) throws {
+    let (format, traits) = (output.format, output.traits)
     let isAny = sharedPrefix == .any
     let document = TreeDocument(report: report, isAny: isAny)
     if format == .ndjson || format == .csv {
@@ -97,9 +88,9 @@ struct TreeCommand: ParsableCommand {
       for row in document.rows { try writer.write(row) }
       return try writer.finish()
     }
-    let output = BufferedOutput()
+    let page = BufferedOutput()
     if format == .json {
-      output.write(DocumentText.json(document.value) + "\n")
+      page.write(DocumentText.json(document.value) + "\n")
     } else {
       let isText = report.tree.paths.contains { $0.unit == .segment }
       let sharing =
@@ -108,11 +99,11 @@ struct TreeCommand: ParsableCommand {
         : report.tree.declaresForks
           ? "forks that the log declares"
           : isText ? "inferred at equal tool results, by their text" : "inferred at equal tool results, by their tokens"
-      output.write(
+      page.write(
         TreePage(report: report, traits: traits, rows: rows == 0 ? nil : rows, depth: depth, sharing: sharing).text)
       if isAny, isText { Talk.warn("the group has text only: --shared-prefix any needs token ids") }
     }
-    try output.flush()
+    try page.flush()
   }
 }
 

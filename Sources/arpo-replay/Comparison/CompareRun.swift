@@ -23,9 +23,7 @@ struct CompareRun {
   func results() throws -> [Result] { try pass.runs().map(compare) }
 
   private func compare(_ run: ReplayRun) throws -> Result {
-    var selection = GroupSelection()
-    selection.runs = [run.id]
-    let progress = GroupProgress(of: try pass.store.groupCount(selection), traits: .standardError)
+    let progress = GroupProgress(of: try pass.groupCount(of: run), traits: .standardError)
     let batches = try pass.batches(of: run)
     let names = pass.strategies.map(\.name)
     let most = top

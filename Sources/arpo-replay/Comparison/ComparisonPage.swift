@@ -30,6 +30,7 @@ struct ComparisonPage {
     ]
     var out = traits.styled("run \(traits.cut(traits.safe(result.run.id), to: traits.proseWidth - 4))", .bold) + "\n"
     out += traits.wrapped(facts.joined(separator: traits.separator))
+    if let checkpoint = result.run.evidence { out += traits.fact("recomputed", checkpoint) }
     for strategy in result.strategies {
       out += traits.wrapped(
         strategy.formula, first: strategy.name + " ", indent: min(24, longestName + 2), style: .dim)

@@ -20,7 +20,8 @@ struct ComparisonRenderer {
   private func run(_ result: CompareRun.Result) -> DocumentValue {
     let report = result.report
     return .object([
-      ("run_id", .string(result.run.id)), ("groups", .int(report.groups)), ("trajectories", .int(report.trajectories)),
+      ("run_id", .string(result.run.id)), ("recomputed_by", .text(result.run.evidence)),
+      ("groups", .int(report.groups)), ("trajectories", .int(report.trajectories)),
       ("scored", .int(report.scored)), ("generated_tokens", .int(report.generatedTokens)),
       ("strategies", .array(report.columns.map { column($0, result) })),
       ("pairs", .array(zip(report.pairs, result.tokenTexts).map(pair))),

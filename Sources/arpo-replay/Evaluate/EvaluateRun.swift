@@ -26,7 +26,7 @@ struct EvaluateRun {
       before: before, after: after, tokenBudget: command.maxTokens, interruption: interruption)
     var evaluator = GroupEvaluator()
     evaluator.behaviour = command.behaviour
-    evaluator.windows = try EvaluateCommand.windows(command.windows)
+    evaluator.windows = try WindowList.parse(command.windows)
     let progress = GroupProgress(of: rows.count, traits: .standardError)
     defer { progress.finish() }
     var report: EvaluationReport?
@@ -40,7 +40,8 @@ struct EvaluateRun {
       let temperature = command.temperature ?? group.run.logprobTemperature
       if let leaves = try scorer.leaves(tree, origin, temperature: temperature) {
         if report == nil {
-          report = EvaluationReport(replicates: command.bootstrap, seed: command.seed, run: group.run.id)
+          report = EvaluationReport(
+            replicates: command.bootstrap.replicates, seed: command.bootstrap.seed, run: group.run.id)
         }
         report?.add(evaluator.evaluate(tree, leaves))
       }
@@ -52,9 +53,10 @@ struct EvaluateRun {
     }
     let page = EvaluationPage(
       report: report ?? EvaluationReport(run: ""), minimumShare: command.minEss, facts: facts(what, runs),
-      caveats: try caveats(store, runs) + trained(store, rows), replicates: command.bootstrap)
+      caveats: try caveats(store, runs) + trained(store, rows), replicates: command.bootstrap.replicates)
     let output = BufferedOutput()
-    output.write(command.format == .json ? DocumentText.json(page.document) + "\n" : page.text(.standardOutput))
+    output.write(
+      command.output.format == .json ? DocumentText.json(page.document) + "\n" : page.text(command.output.traits))
     try output.flush()
     guard let refusal = page.report.refusal(floor: command.minEss) else { return .ok }
     Talk.warn("no reward is estimated: \(refusal.description)")
@@ -64,7 +66,7 @@ struct EvaluateRun {
   /// The groups and what they are in words: held out by the adapter's run, or chosen by hand.
   private func groups(_ store: Store, _ selection: GroupSelection) throws -> ([GroupRow], String) {
     let chosen = try store.groupRows(selection)
-    let isNarrowed = !command.selected.runs.isEmpty || !command.selected.groups.isEmpty || command.condition != nil
+    let isNarrowed = command.selected.isNarrowed || command.condition != nil
     if command.all { return (chosen, "all groups") }
     if let folder = command.adapter ?? command.after {
       let directory = URL(filePath: folder).standardizedFileURL.path
@@ -74,13 +76,14 @@ struct EvaluateRun {
         if !rows.isEmpty { return (rows, "groups held out by the run in \(folder)") }
         if !isNarrowed {
           throw StoreError(
-            .failed, "the run in \(folder) held no group out: learn with --held-out, or say --all, --group or --where")
+            .failed,
+            "the run in \(folder) held no group out: learn with --held-out, or say --all, --group, --step or --where")
         }
       }
     }
     guard isNarrowed else {
       throw ValidationError(
-        "the database knows no run of learn in that folder, so no held-out groups: say --all, --run, --group or --where"
+        "the database knows no run of learn in that folder, so no held-out groups: say --all, --run, --group, --step or --where"
       )
     }
     return (chosen, "groups chosen by hand")

@@ -4,7 +4,7 @@ import RolloutStore
 
 /// What a run trains on.
 struct LearnDataOptions: ParsableArguments {
-  @OptionGroup var selected: SelectionOptions
+  @OptionGroup var selected: SelectionArguments
 
   @Option(
     name: .customLong("where"),

@@ -88,7 +88,7 @@ struct LearnSummary {
   let trainerState: TrainingState
   let last: UpdateReport?
 
-  func write(_ format: OutputFormat) throws {
+  func write(_ format: OutputFormat, _ traits: TerminalTraits) throws {
     let names = [
       "actor/pg_loss", "actor/kl_loss", "actor/entropy", "actor/grad_norm", "rollout_corr/rollout_is_eff_sample_size",
       "perf/throughput",
@@ -97,7 +97,8 @@ struct LearnSummary {
       OutputColumn("out"), OutputColumn("state"), OutputColumn("updates", isCount: true),
       OutputColumn("skipped", isCount: true), OutputColumn("tokens", isCount: true),
     ]
-    let writer = RowWriter(format: format, columns: columns + names.map { OutputColumn($0) })
+    let writer = RowWriter(
+      format: format, columns: columns + names.map { OutputColumn($0) }, traits: traits)
     try writer.write(
       [
         .text(out), .text(state.rawValue), .int(trainerState.update), .int(trainerState.skipped),

@@ -55,7 +55,8 @@ struct LearnManifest {
     let text = DocumentValue.object(options).json
     let new = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] ?? [:]
     return Set(old.keys).union(new.keys).sorted().compactMap { key in
-      let (a, b) = (old[key] as? NSObject, new[key] as? NSObject)
+      // A run of a version that did not have the option yet goes on where nobody gives it.
+      let (a, b) = (old[key] is NSNull ? nil : old[key] as? NSObject, new[key] is NSNull ? nil : new[key] as? NSObject)
       return a == b ? nil : "\(key) was \(a.map { "\($0)" } ?? "not there"), is now \(b.map { "\($0)" } ?? "not there")"
     }
   }

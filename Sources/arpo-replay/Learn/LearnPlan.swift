@@ -194,7 +194,8 @@ extension LearnPlan {
     let clip = loss.policyLoss
     let options: [(String, DocumentValue)] = [
       ("policy", .string(run.policy)), ("adapter", .text(training.adapter)), ("run", .strings(data.selected.runs)),
-      ("group", .strings(data.selected.groups)), ("where", .text(data.condition)),
+      ("group", .strings(data.selected.groups)), ("step", .integer(data.selected.step)),
+      ("where", .text(data.condition)),
       ("attribution", .text(loss.needsAdvantages ? data.attribution : nil)),
       ("min_evidence", .string(data.minEvidence.rawValue)), ("keep_degenerate", .bool(data.keepDegenerate)),
       ("held_out", .double(data.heldOut)), ("batch_groups", .int(data.batchGroups)),

@@ -21,6 +21,7 @@ struct LearnRun {
   var keepsCheckpoints = false
   var isQuiet = false
   var format = OutputFormat.table
+  var outputTraits = TerminalTraits.standardOutput
 
   private var traits: TerminalTraits { .standardError }
 
@@ -112,7 +113,8 @@ struct LearnRun {
     }
     if let reason { Talk.say("stopped: \(reason)") }
     if state == .interrupted { Talk.say("interrupted; the same command with --resume goes on") }
-    try LearnSummary(out: out, state: state, trainerState: trainer.state, last: watcher.last).write(format)
+    try LearnSummary(out: out, state: state, trainerState: trainer.state, last: watcher.last).write(
+      format, outputTraits)
     return
       switch state
     {
@@ -168,7 +170,7 @@ struct LearnRun {
     rows["plan/activation_bytes"] = Double(plan.memory.activations)
     rows["plan/tokens_per_forest"] = Double(plan.memory.tokens)
     rows["plan/trained_parameters"] = Double(model.parameterCount)
-    let writer = RowWriter(format: format, columns: ["name", "value"])
+    let writer = RowWriter(format: format, columns: ["name", "value"], traits: outputTraits)
     for entry in rows.entries { try writer.write([.text(entry.name), .double(entry.value)]) }
     try writer.finish()
     return .ok

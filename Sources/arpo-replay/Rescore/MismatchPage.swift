@@ -8,7 +8,7 @@ import RolloutStore
 struct MismatchPage {
   let record: EvidenceRecord
   let tokenizer: Tokenizer?
-  var traits = TerminalTraits.standardOutput
+  let traits: TerminalTraits
 
   // MARK: Rows
 

@@ -13,17 +13,18 @@ struct MismatchRun {
   let evidence: String
   let selection: GroupSelection
   var tokenizer: Tokenizer?
+  let traits: TerminalTraits
 
   func write(_ format: OutputFormat, rows: Rows, worst: Int) throws {
     let reader = try store.evidenceReader(evidence)
-    let page = MismatchPage(record: reader.record, tokenizer: tokenizer)
+    let page = MismatchPage(record: reader.record, tokenizer: tokenizer, traits: traits)
     if format == .table || format == .json {
       let runs = try compare(reader, worst: worst) { _, _ in }
       let output = BufferedOutput()
       output.write(format == .table ? page.table(runs) : DocumentText.json(page.document(runs)) + "\n")
       return try output.flush()
     }
-    let writer = RowWriter(format: format, columns: MismatchPage.columns(rows))
+    let writer = RowWriter(format: format, columns: MismatchPage.columns(rows), traits: traits)
     let runs = try compare(reader, worst: worst) { run, token in
       if rows == .token { try writer.write(page.row(token, of: run.run.id)) }
     }

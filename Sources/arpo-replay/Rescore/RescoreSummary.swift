@@ -10,8 +10,8 @@ enum RescoreSummary {
     "drift_share", OutputColumn("drift_tokens", isCount: true),
   ]
 
-  static func write(_ summaries: [EvidenceSummary], _ format: OutputFormat) throws {
-    let writer = RowWriter(format: format, columns: columns)
+  static func write(_ summaries: [EvidenceSummary], _ format: OutputFormat, _ traits: TerminalTraits) throws {
+    let writer = RowWriter(format: format, columns: columns, traits: traits)
     for s in summaries {
       let share = s.driftChecked.flatMap { checked in
         checked > 0 ? Double(s.driftTokens ?? 0) / Double(checked) : nil

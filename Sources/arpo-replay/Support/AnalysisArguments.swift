@@ -1,64 +1,6 @@
 import AdaptiveRollout
 import ArgumentParser
-import Foundation
 import Replay
-import RolloutStore
-
-/// Which database and part of it an analysis reads, and on how many threads.
-struct DatabaseArguments: ParsableArguments {
-  @Argument(help: "The database.")
-  var database: String
-
-  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
-  var runs: [String] = []
-
-  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
-  var groups: [String] = []
-
-  @Option(help: ArgumentHelp("Threads.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
-
-  func validate() throws {
-    guard threads > 0 else { throw ValidationError("--threads is 1 or more") }
-  }
-
-  /// The part of the database.
-  var selection: GroupSelection {
-    var selection = GroupSelection()
-    selection.runs = runs
-    selection.groups = groups
-    selection.withTexts = false
-    return selection
-  }
-}
-
-/// How an analysis writes.
-struct OutputArguments: ParsableArguments {
-  @Option(help: "Output: table, json, ndjson or csv.")
-  var format: OutputFormat = .table
-
-  @Flag(help: "Only ASCII, no colour.")
-  var plain = false
-
-  var traits: TerminalTraits {
-    var traits = TerminalTraits(descriptor: STDOUT_FILENO, color: plain ? .never : .auto)
-    if plain { traits.unicode = false }
-    return traits
-  }
-}
-
-/// Intervals over prompt groups.
-struct BootstrapArguments: ParsableArguments {
-  @Option(help: "Bootstrap replicates; 0 for no intervals.")
-  var bootstrap = 1000
-
-  @Option(help: "Seed of everything that is drawn.")
-  var seed: UInt64 = 0
-
-  func validate() throws {
-    guard bootstrap >= 0, bootstrap <= 100_000 else { throw ValidationError("--bootstrap is 0 to 100000") }
-  }
-}
 
 /// Parameters of ARPO's rules.
 struct RuleArguments: ParsableArguments {
@@ -128,7 +70,7 @@ struct RuleArguments: ParsableArguments {
     out.timing = timing.flatMap(BranchTiming.init)
     out.normalizer = normalizer.flatMap(EntropyNormalizer.init)
     out.estimator = estimator.flatMap(Estimator.init)
-    out.bootstrapReplicates = bootstrap.bootstrap
+    out.bootstrapReplicates = bootstrap.replicates
     out.seed = bootstrap.seed
     out.spill = Spill.factory
     return out

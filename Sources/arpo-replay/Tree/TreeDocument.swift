@@ -13,7 +13,8 @@ struct TreeDocument {
     let budget = ToolBudget(report.tree)
     return .object([
       ("schema", .string("arpo-replay/tree/1")), ("run_id", .string(group.run.id)), ("group_id", .string(group.id)),
-      ("step", .integer(group.step)), ("shared_prefix", .string(isAny ? "any" : "own")),
+      ("step", .integer(group.step)), ("recomputed_by", .text(group.run.evidence)),
+      ("shared_prefix", .string(isAny ? "any" : "own")),
       ("forks_declared", .bool(report.tree.declaresForks)), ("leaves", .int(report.rewards.leaves)),
       ("scored", .int(report.rewards.scored)), ("reward_mean", .number(report.rewards.mean)),
       ("reward_std", .number(report.rewards.std)), ("forks", .int(report.forks)), ("budget", budget.document),

@@ -32,6 +32,7 @@ struct TreePage {
         "\(traits.counted(unique, unit)) (\(percentText(shared)) of \(traits.grouped(budget.totalFlat)) shared)",
         "\(traits.counted(budget.executed, "tool call")) executed, \(traits.grouped(budget.independent)) on all paths",
       ].joined(separator: traits.separator))
+    if let checkpoint = group.run.evidence { out += traits.fact("recomputed", checkpoint) }
     out += traits.wrapped("shared prefixes: \(sharing)", style: .dim)
     return out
   }

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Foundation
+import RolloutStore
+
+/// The runs, groups and step that a command looks at.
+struct SelectionArguments: ParsableArguments {
+  @Option(name: .customLong("run"), help: "Only this run; repeatable.")
+  var runs: [String] = []
+
+  @Option(name: .customLong("group"), help: "Only this group; repeatable.")
+  var groups: [String] = []
+
+  @Option(help: "Only groups of this training step.")
+  var step: Int?
+
+  /// Whether anything is left out.
+  var isNarrowed: Bool { !runs.isEmpty || !groups.isEmpty || step != nil }
+
+  var selection: GroupSelection {
+    var selection = GroupSelection()
+    selection.runs = runs
+    selection.groups = groups
+    selection.step = step
+    return selection
+  }
+}
+
+/// On how many threads groups are read and worked on; results do not depend on it.
+struct ThreadArguments: ParsableArguments {
+  @Option(name: .customLong("threads"), help: ArgumentHelp("Threads.", visibility: .hidden))
+  var count = max(2, ProcessInfo.processInfo.activeProcessorCount)
+
+  func validate() throws {
+    guard (1...256).contains(count) else { throw ValidationError("--threads is 1 to 256") }
+  }
+}
+
+/// Which database and part of it an analysis reads, and on how many threads.
+struct DatabaseArguments: ParsableArguments {
+  @Argument(help: "The database.")
+  var database: String
+
+  @OptionGroup var selected: SelectionArguments
+  @OptionGroup private var threadOptions: ThreadArguments
+
+  var threads: Int { threadOptions.count }
+
+  /// The part of the database, without texts, which most analyses do not read.
+  var selection: GroupSelection {
+    var selection = selected.selection
+    selection.withTexts = false
+    return selection
+  }
+
+  func open() throws -> Store { try Store.open(database, for: .reading) }
+}
