@@ -8,7 +8,7 @@
 
 -- A log file (or standard input) that records came from.
 CREATE TABLE source (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
   path TEXT NOT NULL,                  -- as given, '-' for standard input
   format TEXT NOT NULL,                -- name of the log format
   container TEXT NOT NULL,             -- plain, zstd or gzip
@@ -23,54 +23,55 @@ CREATE TABLE source (
   announced_trajectories INTEGER       -- what the log's own `end` record says
 ) STRICT;
 
+-- A training or sampling run, by its name.
 CREATE TABLE run (
-  id INTEGER PRIMARY KEY,
-  run_id TEXT NOT NULL UNIQUE,
-  algorithm TEXT,
-  model TEXT,
-  tokenizer_name TEXT,
-  tokenizer_sha256 TEXT,
-  vocab_size INTEGER,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  run_id TEXT NOT NULL UNIQUE,         -- name of the run
+  algorithm TEXT,                      -- as the log names it, such as arpo or grpo
+  model TEXT,                          -- name of the policy that was sampled
+  tokenizer_name TEXT,                 -- as logged
+  tokenizer_sha256 TEXT,               -- as logged
+  vocab_size INTEGER,                  -- tokens of the policy's vocabulary
   temperature REAL,                    -- sampling temperature
-  top_p REAL,
-  top_k INTEGER,
+  top_p REAL,                          -- of the sampling
+  top_k INTEGER,                       -- of the sampling
   logprobs_mode TEXT,                  -- processed_logprobs or raw_logprobs
   branching TEXT,                      -- JSON: the rollout's branching settings
   extra TEXT,                          -- JSON: keys of the log without a column
   source INTEGER REFERENCES source,    -- NULL: no run record, the run was named after its file
-  line INTEGER,
-  byte_offset INTEGER,
+  line INTEGER,                        -- of the run record
+  byte_offset INTEGER,                 -- of the run record
   is_settled INTEGER NOT NULL DEFAULT 0  -- 0: an import was cut off before it joined calls and groups
 ) STRICT;
 
 -- All rollouts of one prompt at one step.
 CREATE TABLE prompt_group (
-  id INTEGER PRIMARY KEY,
-  run INTEGER NOT NULL REFERENCES run,
-  group_id TEXT NOT NULL,
-  step INTEGER,
-  data_source TEXT,
-  policy_version INTEGER,
-  prompt_text TEXT,
-  prompt_token_ids BLOB,
-  ground_truth TEXT,
-  extra TEXT,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  run INTEGER NOT NULL REFERENCES run, -- the run that it belongs to
+  group_id TEXT NOT NULL,              -- the log's name of the prompt
+  step INTEGER,                        -- training step; NULL: the log has none
+  data_source TEXT,                    -- benchmark or data set
+  policy_version INTEGER,              -- of the policy that sampled it
+  prompt_text TEXT,                    -- as logged
+  prompt_token_ids BLOB,               -- token column
+  ground_truth TEXT,                   -- the right answer, as logged
+  extra TEXT,                          -- JSON: keys of the log without a column
   source INTEGER REFERENCES source,    -- of the group record, else of the first trajectory
-  line INTEGER,
-  byte_offset INTEGER,
+  line INTEGER,                        -- of that record
+  byte_offset INTEGER,                 -- of that record
   is_recorded INTEGER NOT NULL         -- 1: the log has a group record
 ) STRICT;
 CREATE UNIQUE INDEX prompt_group_key ON prompt_group (run, group_id, coalesce(step, 'none'));
 
 -- One rollout. It stores the tokens that it owns: those from branch_index on; the ones before are its parent's.
 CREATE TABLE trajectory (
-  id INTEGER PRIMARY KEY,
-  run INTEGER NOT NULL REFERENCES run,
-  prompt_group INTEGER NOT NULL REFERENCES prompt_group,
-  trajectory_id TEXT NOT NULL,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  run INTEGER NOT NULL REFERENCES run, -- the run of its group
+  prompt_group INTEGER NOT NULL REFERENCES prompt_group,  -- the group that it belongs to
+  trajectory_id TEXT NOT NULL,         -- the log's name of the rollout; unique in a run and step
   step INTEGER,                        -- as the record says; the group's step where it says nothing
-  rollout_index INTEGER,
-  parent INTEGER REFERENCES trajectory,
+  rollout_index INTEGER,               -- place among the group's rollouts, as logged
+  parent INTEGER REFERENCES trajectory,  -- the trajectory that it branched from; NULL: none
   branch_index INTEGER NOT NULL,       -- first owned response index
   branch TEXT,                         -- JSON: why the branch was taken
   unit TEXT NOT NULL,                  -- token, or segment in text-only trajectories
@@ -78,92 +79,94 @@ CREATE TABLE trajectory (
   owned INTEGER NOT NULL,              -- units from branch_index on
   generated INTEGER NOT NULL,          -- owned units that the policy sampled
   reward REAL,                         -- NULL: unscored
-  data_source TEXT,
-  policy_version INTEGER,
-  finish_reason TEXT,
+  data_source TEXT,                    -- NULL: its group's
+  policy_version INTEGER,              -- NULL: its group's
+  finish_reason TEXT,                  -- as logged
   multiplicity INTEGER NOT NULL,       -- identical padded copies that this row stands for, itself included
   copies INTEGER NOT NULL,             -- of them, rows of the log that the import folded into this one
   evidence INTEGER NOT NULL,           -- 1 text, 2 token_ids, 4 sampled_logprobs, 8 top_logprobs, 16 entropies
-  entropy_kind TEXT,
+  entropy_kind TEXT,                   -- what the logged entropies are, such as exact or topk
   text TEXT,                           -- the decoded response as logged, without its first text_shared bytes
   text_shared INTEGER NOT NULL,        -- UTF-8 bytes at the front that a full record repeats from its parent's text
-  extra TEXT,
+  extra TEXT,                          -- JSON: keys of the log without a column
   part INTEGER NOT NULL,               -- last part of a trajectory that a log spreads over several records
   content_hash INTEGER NOT NULL,       -- of everything the record says
   row_hash INTEGER NOT NULL,           -- of everything but its ids: equal rows are copies
-  source INTEGER NOT NULL REFERENCES source,
-  line INTEGER NOT NULL,
-  byte_offset INTEGER NOT NULL
+  source INTEGER NOT NULL REFERENCES source,  -- the log of its record
+  line INTEGER NOT NULL,               -- of the record, in lines from 1
+  byte_offset INTEGER NOT NULL         -- of the record, in the uncompressed log
 ) STRICT;
 CREATE UNIQUE INDEX trajectory_key ON trajectory (run, trajectory_id, coalesce(step, 'none'));
 CREATE INDEX trajectory_group ON trajectory (prompt_group);
 CREATE INDEX trajectory_parent ON trajectory (parent) WHERE parent IS NOT NULL;
 
+-- A stretch of a trajectory: what the policy wrote, or what a tool gave back.
 CREATE TABLE segment (
-  id INTEGER PRIMARY KEY,
-  trajectory INTEGER NOT NULL REFERENCES trajectory,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that owns it
   ordinal INTEGER NOT NULL,            -- among the trajectory's own segments, from 0
   kind TEXT NOT NULL,                  -- reasoning, tool_call, tool_result, answer or other
-  tool TEXT,
+  tool TEXT,                           -- name of the tool, in calls and results
   start_index INTEGER NOT NULL,        -- response indices of the whole trajectory, half-open
-  end_index INTEGER NOT NULL,
+  end_index INTEGER NOT NULL,          -- first index behind it
   generated INTEGER NOT NULL,          -- units that the policy sampled
-  tool_call_id TEXT,
-  status TEXT,
-  latency_s REAL,
-  arguments TEXT,
-  text TEXT,
-  extra TEXT
+  tool_call_id TEXT,                   -- joins a call and its result
+  status TEXT,                         -- of a result, as logged: ok, error, …
+  latency_s REAL,                      -- of the call, in seconds
+  arguments TEXT,                      -- of the call, as logged
+  text TEXT,                           -- as logged
+  extra TEXT                           -- JSON: keys of the log without a column
 ) STRICT;
 CREATE UNIQUE INDEX segment_key ON segment (trajectory, ordinal);
 
 -- Token columns of a segment. Every blob begins with a byte that names its coding; docs in ColumnCodec.swift.
 CREATE TABLE segment_tokens (
-  segment INTEGER PRIMARY KEY REFERENCES segment,
-  token_ids BLOB NOT NULL,
+  segment INTEGER PRIMARY KEY REFERENCES segment,  -- the segment whose tokens these are
+  token_ids BLOB NOT NULL,             -- a token each; numbers of token_string in logs that give texts
   loss_mask BLOB,                      -- NULL: all equal, see segment.generated
-  logprobs BLOB,
-  top_logprobs BLOB,
-  entropies BLOB
+  logprobs BLOB,                       -- of the sampled tokens, in nats; NULL: none logged
+  top_logprobs BLOB,                   -- candidates: ids and logprobs; NULL: none logged
+  entropies BLOB                       -- logged ones, in nats; NULL: none logged
 ) STRICT;
 
 -- A tool call and its result, where the trajectory owns at least one of them.
 CREATE TABLE tool_call (
-  id INTEGER PRIMARY KEY,
-  trajectory INTEGER NOT NULL REFERENCES trajectory,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that owns call or result
   number INTEGER NOT NULL,             -- among the trajectory's own calls, from 0
-  tool TEXT,
-  tool_call_id TEXT,
-  call_segment INTEGER REFERENCES segment,
-  result_segment INTEGER REFERENCES segment
+  tool TEXT,                           -- name of the tool
+  tool_call_id TEXT,                   -- as logged
+  call_segment INTEGER REFERENCES segment,  -- NULL: inherited from the parent, or not in the log
+  result_segment INTEGER REFERENCES segment  -- NULL: the call has no result
 ) STRICT;
 CREATE INDEX tool_call_trajectory ON tool_call (trajectory);
 
+-- The named parts of a reward, where the log has them.
 CREATE TABLE reward (
-  trajectory INTEGER NOT NULL REFERENCES trajectory,
-  name TEXT NOT NULL,
-  score REAL,
-  weight REAL NOT NULL,
+  trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that was judged
+  name TEXT NOT NULL,                  -- name of the part
+  score REAL,                          -- NULL: not scored
+  weight REAL NOT NULL,                -- of the score in the whole reward
   PRIMARY KEY (trajectory, name)
 ) STRICT, WITHOUT ROWID;
 
 -- Texts of tokens in logs that give texts and no ids; there token_ids refers to number.
 CREATE TABLE token_string (
-  run INTEGER NOT NULL REFERENCES run,
-  number INTEGER NOT NULL,
-  text TEXT NOT NULL,
-  bytes BLOB,
+  run INTEGER NOT NULL REFERENCES run, -- the run whose log has the text
+  number INTEGER NOT NULL,             -- stands for the text in token_ids
+  text TEXT NOT NULL,                  -- as logged
+  bytes BLOB,                          -- where the text alone does not give them
   PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX token_string_text ON token_string (run, text);
 
 -- Model calls of response logs, by the hashes that join them into conversations.
 CREATE TABLE model_call (
-  id INTEGER PRIMARY KEY,
-  run INTEGER NOT NULL REFERENCES run,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  run INTEGER NOT NULL REFERENCES run, -- the run of the call
   trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that holds the call's reply
-  response_id TEXT NOT NULL,
-  created REAL,
+  response_id TEXT NOT NULL,           -- the server's name of the reply
+  created REAL,                        -- the server's time, in seconds since 1970
   messages INTEGER NOT NULL,           -- in the request
   request_keys BLOB,                   -- 8 bytes a message: hash of the conversation up to and with it; NULL once joined
   context_segments BLOB,               -- 4 bytes a message: segments of the trajectory that it became; NULL once joined
@@ -180,33 +183,34 @@ CREATE INDEX model_call_trajectory ON model_call (trajectory);
 
 -- Records that could not be imported. Their bytes are kept, so that nothing is lost.
 CREATE TABLE quarantine (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  source INTEGER NOT NULL REFERENCES source,
-  line INTEGER NOT NULL,
-  byte_offset INTEGER NOT NULL,
-  length INTEGER NOT NULL,
-  reason TEXT NOT NULL,
-  message TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,  -- row id, for joins
+  source INTEGER NOT NULL REFERENCES source,  -- the log that it stands in
+  line INTEGER NOT NULL,               -- of the record, from 1
+  byte_offset INTEGER NOT NULL,        -- of the record, in the uncompressed log
+  length INTEGER NOT NULL,             -- bytes of the record; 0: the log breaks off here
+  reason TEXT NOT NULL,                -- short name of what is wrong
+  message TEXT NOT NULL,               -- what is wrong, in words
   excerpt TEXT,                        -- the first bytes of the record
   raw BLOB,                            -- all of it, zstd; NULL if it was too long to keep
   -- Records that wait for another one (a parent, the part before) and are tried again when it comes.
-  waits_in INTEGER REFERENCES run,
-  waits_for TEXT,
-  waits_as TEXT
+  waits_in INTEGER REFERENCES run,     -- the run that it waits in
+  waits_for TEXT,                      -- key of the record that must come first
+  waits_as TEXT                        -- its own key, for records that wait for it
 ) STRICT;
 CREATE INDEX quarantine_waiting ON quarantine (waits_in, waits_for) WHERE waits_for IS NOT NULL;
 
 -- What the numbers of a log show that one should know before trusting them.
 CREATE TABLE finding (
-  id INTEGER PRIMARY KEY,
-  source INTEGER NOT NULL REFERENCES source,
-  trajectory INTEGER REFERENCES trajectory,
-  check_name TEXT NOT NULL,
+  id INTEGER PRIMARY KEY,              -- row id, for joins
+  source INTEGER NOT NULL REFERENCES source,  -- the log that it was found in
+  trajectory INTEGER REFERENCES trajectory,  -- where; NULL: in no single one
+  check_name TEXT NOT NULL,            -- what was looked for
   count INTEGER NOT NULL,              -- tokens or records
   first_index INTEGER,                 -- response index of the first one
-  note TEXT
+  note TEXT                            -- more, in words
 ) STRICT;
 
+-- Trajectories by name, with what they inherit from their group, their evidence in words, and where they stand.
 CREATE VIEW trajectories AS
 SELECT t.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id, t.rollout_index,
   p.trajectory_id AS parent_id, t.branch_index, t.unit, t.length, t.owned, t.generated, t.reward, t.multiplicity,
@@ -223,6 +227,7 @@ JOIN prompt_group g ON g.id = t.prompt_group
 JOIN source s ON s.id = t.source
 LEFT JOIN trajectory p ON p.id = t.parent;
 
+-- Segments by the names of their trajectories.
 CREATE VIEW segments AS
 SELECT x.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id, x.ordinal, x.kind, x.tool,
   x.start_index, x.end_index, x.end_index - x.start_index AS tokens, x.generated, x.tool_call_id, x.status, x.latency_s,
@@ -232,6 +237,7 @@ JOIN trajectory t ON t.id = x.trajectory
 JOIN run r ON r.id = t.run
 JOIN prompt_group g ON g.id = t.prompt_group;
 
+-- Tool calls with their results, each once, by the trajectory that made them.
 CREATE VIEW tool_calls AS
 SELECT c.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id,
   coalesce(t.data_source, g.data_source) AS data_source, c.number, c.tool, c.tool_call_id, a.arguments, b.status,
@@ -244,6 +250,7 @@ JOIN prompt_group g ON g.id = t.prompt_group
 LEFT JOIN segment a ON a.id = c.call_segment
 LEFT JOIN segment b ON b.id = c.result_segment;
 
+-- Prompt groups with their rewards; leaves count padded copies, tokens are stored once, tokens_flat are those of all paths.
 CREATE VIEW groups AS
 SELECT g.id, r.run_id, g.group_id, g.step, coalesce(g.data_source, min(t.data_source)) AS data_source, count(t.id) AS trajectories,
   coalesce(sum(t.multiplicity), 0) AS leaves, coalesce(sum(iif(t.reward IS NULL, 0, t.multiplicity)), 0) AS scored,
@@ -255,11 +262,13 @@ JOIN run r ON r.id = g.run
 LEFT JOIN trajectory t ON t.prompt_group = g.id
 GROUP BY g.id;
 
+-- Records that could not be imported, by the log that they stand in.
 CREATE VIEW quarantined AS
 SELECT q.id, s.path, q.line, q.byte_offset, q.length, q.reason, q.message, q.excerpt
 FROM quarantine q
 JOIN source s ON s.id = q.source;
 
+-- Findings by log and check.
 CREATE VIEW findings AS
 SELECT s.path, f.check_name, count(DISTINCT f.trajectory) AS trajectories, sum(f.count) AS count
 FROM finding f

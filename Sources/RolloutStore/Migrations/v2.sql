@@ -3,12 +3,12 @@
 
 -- One strategy applied to the trajectories of a selection.
 CREATE TABLE attribution (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,  -- row id, for joins
   name TEXT NOT NULL UNIQUE,           -- by which queries and the learner ask for it
   strategy TEXT NOT NULL,              -- such as arpo-hard or grpo:trl
   kind TEXT NOT NULL,                  -- leaf: one value a trajectory; token: its tokens may differ
   scope TEXT NOT NULL,                 -- what its statistics run over: group, or batch (all leaves of a step)
-  formula TEXT NOT NULL,
+  formula TEXT NOT NULL,               -- as a report prints it
   formula_source TEXT NOT NULL,        -- paper or code that the formula is taken from
   epsilon REAL,                        -- as the formula has it; NULL: it has none
   ddof INTEGER,                        -- a variance is divided by N - ddof; NULL: there is none
@@ -24,8 +24,8 @@ CREATE TABLE attribution (
 
 -- The advantages of one trajectory's generated tokens, those of its inherited prefix included.
 CREATE TABLE advantage (
-  attribution INTEGER NOT NULL REFERENCES attribution ON DELETE CASCADE,
-  trajectory INTEGER NOT NULL REFERENCES trajectory ON DELETE CASCADE,
+  attribution INTEGER NOT NULL REFERENCES attribution ON DELETE CASCADE,  -- the results that it belongs to
+  trajectory INTEGER NOT NULL REFERENCES trajectory ON DELETE CASCADE,  -- whose tokens these are
   mean REAL,                           -- over the generated tokens; NULL: the trajectory has no advantage
   total_abs REAL,                      -- sum of |A| over them
   runs BLOB,                           -- NULL: every generated token has `mean`; json_column(runs) is one number a
@@ -36,13 +36,13 @@ CREATE INDEX advantage_trajectory ON advantage (trajectory);
 
 -- The same by segment of the path; segments without generated tokens, and trajectories without advantages, have no row.
 CREATE TABLE segment_advantage (
-  attribution INTEGER NOT NULL,
-  trajectory INTEGER NOT NULL,
+  attribution INTEGER NOT NULL,        -- the results that it belongs to
+  trajectory INTEGER NOT NULL,         -- whose path it lies on
   ordinal INTEGER NOT NULL,            -- among the segments of the path, inherited ones first, from 0
-  kind TEXT NOT NULL,
-  tool TEXT,
+  kind TEXT NOT NULL,                  -- as in segment
+  tool TEXT,                           -- as in segment
   start_index INTEGER NOT NULL,        -- response indices of the whole trajectory, half-open
-  end_index INTEGER NOT NULL,
+  end_index INTEGER NOT NULL,          -- first index behind it
   is_owned INTEGER NOT NULL,           -- 0: all of it lies before the trajectory's branch
   generated INTEGER NOT NULL,          -- units that the policy sampled
   mean REAL NOT NULL,                  -- over these
@@ -51,11 +51,13 @@ CREATE TABLE segment_advantage (
   FOREIGN KEY (attribution, trajectory) REFERENCES advantage ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+-- Kept attributions, the ones that are being written included.
 CREATE VIEW attributions AS
 SELECT a.id, a.name, a.strategy, a.kind, a.scope, a.formula, a.formula_source, a.epsilon, a.ddof, a.parameters,
   a.evidence, a.selection, a.state, a.trajectories, a.missing, a.checks
 FROM attribution a;
 
+-- Advantages of complete attributions, a row a trajectory.
 CREATE VIEW advantages AS
 SELECT a.name, a.strategy, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id,
   coalesce(t.data_source, g.data_source) AS data_source, t.reward, t.multiplicity, v.mean, v.total_abs, v.runs
@@ -65,6 +67,7 @@ JOIN trajectory t ON t.id = v.trajectory
 JOIN run r ON r.id = t.run
 JOIN prompt_group g ON g.id = t.prompt_group;
 
+-- The same by segment of the path.
 CREATE VIEW segment_advantages AS
 SELECT a.name, a.strategy, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id,
   coalesce(t.data_source, g.data_source) AS data_source, t.reward, t.multiplicity, s.ordinal, s.kind, s.tool,
