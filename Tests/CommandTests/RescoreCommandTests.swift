@@ -280,4 +280,53 @@ import Testing
     let branches = try Tool.run(["branches", database, "--evidence", "tiny", "--format", "json"])
     #expect(branches.status == 0 && branches.text.contains("\"recomputed_by\":\"tiny: policy"), "\(branches.errors)")
   }
+
+  @Test("a comparison and a tree stand on what was recomputed, and say so")
+  func comparisonAndTree() throws {
+    let log = try folder.write(
+      [#"{"schema":"arpo-rollout/1","kind":"run","run_id":"bare"}"#]
+        + (0..<4).map {
+          #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#($0)","token_ids":[1,2,\#(3 + $0),4],"reward":\#($0 % 2),"segments":[{"kind":"tool_call","start":0,"end":1,"tool":"t"},{"kind":"tool_result","start":1,"end":2,"tool":"t"},{"kind":"answer","start":2,"end":4}]}"#
+        }, "bare.jsonl")
+    #expect(try Tool.run(["import", database, log, "--quiet"]).status == 0)
+    #expect(try rescore("--name", "tiny", "--run", "bare", "--without-prompt", "--top-k", "5").status == 0)
+    let compare = ["compare", database, "--run", "bare", "--strategies", "aepo,grpo", "--bootstrap", "0"]
+    let tree = ["tree", database, "g", "--run", "bare"]
+    for (command, key) in [(compare, "tokens"), (tree, "entropy_estimator")] {
+      func found(_ more: [String]) throws -> (document: [String: Any], errors: String) {
+        let run = try Tool.run(command + ["--format", "json"] + more)
+        #expect(run.status == 0, "\(run.errors)")
+        let whole = try #require(try JSONSerialization.jsonObject(with: run.output) as? [String: Any])
+        return ((whole["runs"] as? [[String: Any]])?.first ?? whole, run.errors)
+      }
+      func value(_ document: [String: Any]) -> String {
+        // AEPO has no advantage, and the tree no entropies, where the log has no candidates.
+        "\(((document["pairs"] as? [[String: Any]])?.first ?? document)[key] ?? "?")"
+      }
+      let (logged, _) = try found([])
+      let (recomputed, talk) = try found(["--evidence", "tiny"])
+      #expect(logged["recomputed_by"] is NSNull && talk.contains("evidence tiny: policy"))
+      #expect((recomputed["recomputed_by"] as? String)?.hasPrefix("tiny: policy") == true)
+      #expect(value(logged) != value(recomputed), "\(key): \(value(logged))")
+      #expect(try Tool.run(command + ["--evidence", "tiny"]).text.contains("recomputed"))
+      #expect(try Tool.run(command + ["--evidence", "nobody"]).status == 1)
+    }
+  }
+
+  @Test("the only values need no name; of several one must be named")
+  func theOnlyEvidence() throws {
+    let none = try Tool.run(["mismatch", database])
+    #expect(none.status == 1 && none.errors.contains("arpo-replay rescore"))
+    #expect(try rescore("--name", "tiny").status == 0)
+    let only = try Tool.run(["mismatch", database, "--format", "json"])
+    #expect(only.status == 0 && only.errors.contains("evidence tiny: policy"), "\(only.errors)")
+    #expect(try only.text == Tool.run(["mismatch", database, "--evidence", "tiny", "--format", "json"]).text)
+    for command in [["mismatch", database], ["rescore", database, "--policy", Self.policy, "--name", "tiny"]] {
+      let plain = try Tool.run(command + ["--plain"], environment: ["LANG": "C.UTF-8"])
+      #expect(plain.status == 0 && !plain.output.isEmpty && plain.output.allSatisfy { $0 < 0x80 }, "\(plain.errors)")
+    }
+    #expect(try rescore("--name", "second", "--temperature", "0.5").status == 0)
+    let several = try Tool.run(["mismatch", database])
+    #expect(several.status == 1 && several.errors.contains("--evidence: second, tiny"), "\(several.errors)")
+  }
 }
