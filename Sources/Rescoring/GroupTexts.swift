@@ -29,7 +29,7 @@ final class GroupTexts {
   /// Tokens of each own segment of text-only trajectories, by trajectory; `nil` without a tokenizer.
   ///
   /// Neighbouring generated segments are tokenised as one text, since the policy sampled them so; a new text begins at
-  /// tool results, which the trainer tokenises for itself, and at forks, so that a prefix has the same tokens on all paths.
+  /// tool results and other messages, which the trainer tokenises for itself, and at forks, so that a prefix has the same tokens on all paths.
   func retokenized(_ group: ReplayGroup, _ tree: RolloutTree) -> [[[Int32]]]? {
     guard let tokenizer, var encoder else { return nil }
     defer { self.encoder = encoder }
@@ -48,9 +48,9 @@ final class GroupTexts {
         pieces = []
       }
       for (k, segment) in trajectory.segments.enumerated() {
-        let isResult = segment.kind == .toolResult
-        let follows = k > 0 && (trajectory.segments[k - 1].kind == .toolResult) == isResult
-        if isResult || !follows || cuts[t].contains(tree.paths[t].storageBranch + k) { flush() }
+        let isInserted = segment.isInserted
+        let follows = k > 0 && trajectory.segments[k - 1].isInserted == isInserted
+        if isInserted || !follows || cuts[t].contains(tree.paths[t].storageBranch + k) { flush() }
         pieces.append(segment.text ?? "")
       }
       flush()

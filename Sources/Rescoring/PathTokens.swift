@@ -143,7 +143,7 @@ struct PathTokens {
         let tokens = retokenized[piece.owner][i - offset]
         if piece.owner == t {
           if own.isEmpty { own = response.count..<response.count }
-          let sampled: UInt8 = tree.group.trajectories[t].segments[i - offset].kind == .toolResult ? 0 : 1
+          let sampled: UInt8 = tree.group.trajectories[t].segments[i - offset].isInserted ? 0 : 1
           mask += tokens.map { _ in sampled }
           segmentCounts.append(tokens.count)
         }

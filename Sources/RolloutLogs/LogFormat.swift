@@ -77,9 +77,21 @@ public protocol LogFormat: Sendable {
   func records(
     in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition, with desk: ReadingDesk
   ) throws(RecordError) -> [RolloutRecord]
+
+  /// What a bad record says of the run that holds from there on; `nil` if it is no run record as far as it can be read.
+  func lostRun(in bytes: UnsafeBufferPointer<UInt8>) -> LostRun?
+}
+
+/// A run record that cannot be imported; the records behind it are not the run's before it.
+public enum LostRun: Sendable, Equatable {
+  /// It still says which run it is.
+  case named(String)
+  case unnamed
 }
 
 extension LogFormat {
+  public func lostRun(in bytes: UnsafeBufferPointer<UInt8>) -> LostRun? { nil }
+
   public func records(
     in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition, with desk: ReadingDesk
   ) throws(RecordError) -> [RolloutRecord] { try records(in: bytes, at: position) }

@@ -12,6 +12,7 @@ public enum QuarantineReason: String, Sendable, CaseIterable {
   case badSegments = "bad_segments"
   case badBranch = "bad_branch"
   case outOfRange = "out_of_range"
+  case missingRun = "missing_run"
   case missingParent = "missing_parent"
   case parentCycle = "parent_cycle"
   case missingPart = "missing_part"

@@ -87,6 +87,8 @@ public struct TrajectoryRecord: Sendable {
   public var columns: TokenColumns?
   /// What the record repeats of its parent's tokens, `firstIndex ..< branchIndex`.
   public var repeated = RepeatedPrefix.none
+  /// The same of its parent's segments, where they are still to be compared.
+  public var repeatedSegments = RepeatedSegments()
   /// How the logged entropies were made, such as `exact` or `topk`.
   public var entropyKind: String?
   /// Cover the stored tokens; indices are absolute response indices.
@@ -135,8 +137,11 @@ public struct CallRecord: Sendable {
   /// The server's id of the response, or a hash of its content.
   public var responseID: String
   public var choiceIndex: Int
-  /// Explicit group (custom_id stem, metadata); `nil`: calls whose conversations begin with the same prompt.
+  /// Group that the log names; `nil`: calls whose conversations begin with the same prompt.
   public var groupID: String?
+  /// The name is a session's, a user's or part of a numbered id: where several prompts stand behind it, each of them is a
+  /// group of its own.
+  public var isGroupGuessed = false
   /// Seconds since 1970, orders calls.
   public var created: Double?
   public var messages: [ChatMessage]
@@ -177,14 +182,14 @@ public struct Finding: Sendable, Equatable {
     case sentinel = "sentinel_logprob"
     /// Numbers that are not finite and were read as missing.
     case notFinite = "not_finite"
-    /// Parallel arrays whose lengths disagree.
-    case lengthMismatch = "length_mismatch"
     /// The sampled token is not in its own top-k list.
     case sampledNotListed = "sampled_not_in_top_k"
     /// Text whose token ids are unknown.
     case unknownTokens = "tokens_unknown"
     /// A later request does not repeat the earlier one and its reply.
     case contextRewritten = "context_rewritten"
+    /// Trajectories of one group id whose prompts differ, at a step and without one: they are groups of their own.
+    case promptDisagrees = "prompt_disagrees"
     /// The same row more than once (ARPO pads short groups with copies).
     case duplicateRow = "duplicate_row"
   }

@@ -29,6 +29,9 @@ public struct Segment: Sendable, Hashable {
   public var text: String?
   /// JSON object with the keys of the log that have no column of their own.
   public var extra: String?
+  /// Said by somebody other than the policy although no tool's result, such as a user's message between two turns; only
+  /// where the segment is the unit.
+  public var isContext = false
 
   public init(
     kind: SegmentKind, start: Int, end: Int, tool: String? = nil, toolCallID: String? = nil, status: String? = nil,
@@ -47,4 +50,6 @@ public struct Segment: Sendable, Hashable {
   }
 
   public var count: Int { end - start }
+  /// Not sampled by the policy; where there are tokens their loss mask says it.
+  public var isInserted: Bool { kind == .toolResult || isContext }
 }

@@ -58,6 +58,87 @@ import Testing
     #expect(try Self.reason(full([10, 11, 12, 13, 99], mask + "[null,-0.5,-1,null,-3]")) == "prefix_disagrees")
   }
 
+  private static func texts(_ id: String, fork: String = "", _ segments: String) -> String {
+    #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)"\#(fork),"segments":[\#(segments)]}"#
+  }
+
+  /// Records without tokens repeat segments.
+  @Test func repeatedTextIsTheParents() throws {
+    let call = #"{"kind":"tool_call","tool":"s","text":"call"},"#
+    let result = #"{"kind":"tool_result","tool":"s","text":"res"},"#
+    let parent = Self.texts(
+      "p", #"{"kind":"reasoning","text":"AAA"},"# + call + result + #"{"kind":"answer","text":"1"}"#)
+    let fork = #","parent_id":"p","branch_segment":3,"prefix":"full""#
+    let own = #"{"kind":"answer","text":"2"}"#
+    let first = #"{"kind":"reasoning","text":"AAA"},"#
+    let cases: [(String, Bool)] = [
+      (first + call + result, true), (first + call.replacing(#""tool":"s","#, with: "") + result, true),
+      (#"{"kind":"reasoning","text":"OTHER"},"# + call + result, false),
+      (#"{"kind":"other","text":"AAA"},"# + call + result, false),
+      (first + call.replacing("\"s\"", with: "\"python\"") + result, false),
+      (first + call + result.replacing("\"res\"", with: "\"rës\""), false),
+    ]
+    for (prefix, isGood) in cases {
+      let child = Self.texts("c", fork: fork, prefix + own)
+      for lines in [[parent, child], [child, parent]] {
+        let trial = try ImportTrial()
+        let report = try trial.run(lines: lines)
+        #expect(report.quarantine.map(\.name) == (isGood ? [] : ["prefix_disagrees"]), "\(prefix)")
+      }
+    }
+    // Running text: the kinds are guessed from it, so only the text counts.
+    let text =
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"c"\#(fork),"text":"AAA<search>q</search><result>r</result>new"}"#
+    for (body, isGood) in [("AAA", true), ("BBB", false)] {
+      let root = Self.texts(
+        "p",
+        #"{"kind":"other","text":"\#(body)"},{"kind":"tool_call","text":"<search>q</search>"},"#
+          + #"{"kind":"tool_result","text":"<result>r</result>"}"#)
+      #expect(try ImportTrial().run(lines: [root, text]).quarantine.isEmpty == isGood)
+    }
+  }
+
+  /// Records with tokens too, whether the repetition is read or only compared as bytes.
+  @Test func repeatedSegmentsAreTheParents() throws {
+    func segments(_ id: String, fork: String = "", _ list: String) -> String {
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)"\#(fork),"token_ids":[1,2,3,4],"segments":[\#(list)]}"#
+    }
+    let call = #"{"kind":"tool_call","start":0,"end":2,"tool":"s","text":"call"},"#
+    let parent = segments("p", call + #"{"kind":"answer","start":2,"end":4}"#)
+    let fork = #","parent_id":"p","branch_token_index":3,"prefix":"full""#
+    let rest = #"{"kind":"answer","start":2,"end":4}"#
+    let cases: [(String, Bool)] = [
+      (call + rest, true),
+      // Cut elsewhere, and said less of.
+      (#"{"kind":"tool_call","start":0,"end":1},{"kind":"tool_call","start":1,"end":2},"# + rest, true),
+      (call + #"{"kind":"answer","start":2,"end":3},{"kind":"reasoning","start":3,"end":4}"#, true),
+      (call.replacing("tool_call", with: "reasoning") + rest, false),
+      (call.replacing("\"s\"", with: "\"python\"") + rest, false),
+      (call.replacing("\"call\"", with: "\"cal\"") + rest, false),
+      (call + #"{"kind":"reasoning","start":2,"end":4}"#, false),
+      (call + #"{"kind":"other","start":2,"end":2,"text":"x"},"# + rest, false),
+    ]
+    for (list, isGood) in cases {
+      for bytes in [0, 16 << 20] {
+        let trial = try ImportTrial()
+        trial.options.recentBytes = bytes
+        let report = try trial.run(lines: [parent, segments("c", fork: fork, list)])
+        #expect(report.quarantine.map(\.name) == (isGood ? [] : ["prefix_disagrees"]), "\(list) \(bytes)")
+      }
+    }
+    // Along the path: the front is the grandparent's.
+    let middle = segments(
+      "m", fork: fork, call + #"{"kind":"answer","start":2,"end":3},{"kind":"other","start":3,"end":4}"#)
+    let deep = #","parent_id":"m","branch_token_index":4,"prefix":"full""#
+    for (list, isGood) in [(call, true), (call.replacing("tool_call", with: "other"), false)] {
+      let trial = try ImportTrial()
+      trial.options.recentBytes = 0
+      let leaf = segments(
+        "l", fork: deep, list + #"{"kind":"answer","start":2,"end":3},{"kind":"other","start":3,"end":4}"#)
+      #expect(try trial.run(lines: [parent, middle, leaf]).quarantine.isEmpty == isGood)
+    }
+  }
+
   /// The parent needs doubles and the child does not, or the other way round: the same decimals are the same numbers.
   @Test func theSameDecimalsAgreeWhateverTheirColumnsNeed() throws {
     let wide = Self.record("r", ids: [1, 2], #""logprobs":[-0.123456789,-0.12345678912345]"#)

@@ -113,9 +113,9 @@ private func maskRuns(_ mask: [UInt8], from offset: Int) -> [Range<Int>] {
   return runs
 }
 
-/// Runs of segments that are not tool results, for a text-only trajectory.
+/// Runs of segments that the policy sampled, for a text-only trajectory.
 private func segmentRuns(_ segments: [Segment], from offset: Int) -> [Range<Int>] {
-  maskRuns(segments.map { $0.kind == .toolResult ? 0 : 1 }, from: offset)
+  maskRuns(segments.map { $0.isInserted ? 0 : 1 }, from: offset)
 }
 
 /// The parent's runs up to the branch and the own ones, the two that meet there made one.

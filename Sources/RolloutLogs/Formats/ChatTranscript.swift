@@ -33,7 +33,7 @@ enum ChatTranscript {
         let content = content(element["content"])
         out.append(
           ChatMessage(
-            role: role, segments: [Segment(kind: .other, start: 0, end: 0, text: content.text)],
+            role: role, segments: [said(content.text)],
             canonical: canonical(role: role, content, [("name", element["name"]?.string)])))
       }
     }
@@ -43,8 +43,14 @@ enum ChatTranscript {
   /// A text as one user message: the prompt of a request that is no chat.
   static func prompt(_ text: String) -> ChatMessage {
     ChatMessage(
-      role: "user", segments: [Segment(kind: .other, start: 0, end: 0, text: text)],
-      canonical: canonical(role: "user", Content(text: text), []))
+      role: "user", segments: [said(text)], canonical: canonical(role: "user", Content(text: text), []))
+  }
+
+  /// What neither the policy nor a tool said.
+  private static func said(_ text: String) -> Segment {
+    var segment = Segment(kind: .other, start: 0, end: 0, text: text)
+    segment.isContext = true
+    return segment
   }
 
   /// A prompt of which only the token ids are known, as one user message without text.

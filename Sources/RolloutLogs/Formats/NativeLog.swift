@@ -65,6 +65,31 @@ public struct NativeLog: LogFormat {
     return nil
   }
 
+  public func lostRun(in bytes: UnsafeBufferPointer<UInt8>) -> LostRun? {
+    var cursor = JSONCursor(bytes)
+    var isRun = false
+    var name: String?
+    do throws(RecordError) {
+      try cursor.expect(UInt8(ascii: "{"))
+      var first = true
+      while let key = try cursor.nextKey(first: &first) {
+        let isString = cursor.peek() == UInt8(ascii: "\"")
+        if isString, cursor.bytes(key, equal: "kind") {
+          isRun = try cursor.string() == "run"
+          if !isRun { return nil }
+        } else if isString, cursor.bytes(key, equal: "run_id") {
+          let bytes = try cursor.stringBytes()
+          if LogText.firstInvalidUTF8(in: cursor.raw(bytes)) == nil { name = try cursor.decoded(bytes) }
+        } else {
+          _ = try cursor.skipValue()
+        }
+      }
+    } catch {
+      // What stands before the error counts.
+    }
+    return isRun ? name.map(LostRun.named) ?? .unnamed : nil
+  }
+
   private func run(_ fields: NativeFields) throws(RecordError) -> RunRecord {
     var run = RunRecord(runID: try fields.requiredString("run_id"))
     run.algorithm = try fields.string("algorithm")

@@ -1,5 +1,6 @@
 import CKernels
 import Foundation
+import Rollouts
 
 /// Where the arrays of a native trajectory record stand in its bytes.
 struct NativeOutline: Sendable {
@@ -10,8 +11,8 @@ struct NativeOutline: Sendable {
 
   /// By column: the bytes behind the opening bracket, up to and with the closing one.
   private var ranges = [Range<Int>?](repeating: nil, count: Column.allCases.count)
-  /// Response indices of the tool results, if the record has segments.
-  private(set) var toolResults: [Range<Int>]?
+  /// If the record has them.
+  private(set) var segments: [Segment]?
 
   /// The outline of a record whose arrays begin at the first token of the path; `nil` for other records and for bytes
   /// that are no record.
@@ -42,7 +43,7 @@ struct NativeOutline: Sendable {
       } else if cursor.bytes(key, equal: "top_logprobs") {
         try readTop(&cursor)
       } else if cursor.bytes(key, equal: "segments") {
-        toolResults = NativeSegments.toolResults(try cursor.value())
+        segments = NativeSegments.inRange(try cursor.value())
       } else if cursor.bytes(key, equal: "parent_id") {
         isRoot = false
         _ = try cursor.skipValue()

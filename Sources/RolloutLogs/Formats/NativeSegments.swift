@@ -32,15 +32,19 @@ enum NativeSegments {
     return mask
   }
 
-  /// Where an array of segments has tool results; `nil` if it is not of the right shape.
-  static func toolResults(_ array: JSONValue) -> [Range<Int>]? {
+  /// An array of segments with token indices; `nil` if it is not of the right shape.
+  static func inRange(_ array: JSONValue) -> [Segment]? {
     guard let values = array.array else { return nil }
-    var results: [Range<Int>] = []
-    for value in values {
-      guard let kind = value["kind"]?.string, let start = value["start"]?.int, let end = value["end"]?.int, start <= end
-      else { return nil }
-      if kind == SegmentKind.toolResult.rawValue { results.append(start..<end) }
+    var out: [Segment] = []
+    for (i, value) in values.enumerated() {
+      guard let start = value["start"]?.int, let end = value["end"]?.int, start <= end else { return nil }
+      do throws(RecordError) {
+        var segment = try fields(value, i)
+        segment.start = start
+        segment.end = end
+        out.append(segment)
+      } catch { return nil }
     }
-    return results
+    return out
   }
 }

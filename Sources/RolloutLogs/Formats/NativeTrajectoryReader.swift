@@ -434,7 +434,7 @@ struct NativeTrajectoryReader {
     return true
   }
 
-  /// False if the repetition's mask, told by the segments, is not the parent's.
+  /// False if the repetition's segments, or the mask that they tell, are not the parent's.
   private mutating func resolveTokens() throws(RecordError) -> Bool {
     let n = own.columns.tokenIDs.count + (parent == nil ? prefix.columns.tokenIDs.count : repeated)
     if record.parentID != nil {
@@ -453,6 +453,7 @@ struct NativeTrajectoryReader {
     try checkLength("top_logprobs.counts", own.top?.counts.count, parent == nil ? prefix.top?.counts.count : nil, n)
     if let segments {
       record.segments = try tokenSegments(segments, count: n)
+      if isFull { noteRepeatedSegments(areStated: true) }
     } else {
       // The repetition's mask is not read where it equals the parent's.
       guard parent == nil else { return false }
@@ -460,7 +461,7 @@ struct NativeTrajectoryReader {
       record.segments = DerivedSegments.fromMask(mask, first: record.firstIndex, text: record.text)
     }
     if !own.hasMask {
-      let results = record.segments.filter { $0.kind == .toolResult }.map { $0.start..<$0.end }
+      let results = Self.toolResults(record.segments)
       own.columns.lossMask = NativeSegments.mask(results, record.branchIndex..<(record.firstIndex + n))
       prefix.columns.lossMask = NativeSegments.mask(results, record.firstIndex..<record.branchIndex)
     }
@@ -471,11 +472,15 @@ struct NativeTrajectoryReader {
     record.columns = own.columns
     guard repeated > 0 else { return true }
     if let parent {
+      let theirs = parent.outline.segments
       let isSameMask =
         own.hasMask
         || parent.outline[.lossMask] == nil
-          && parent.outline.toolResults.map { NativeSegments.mask($0, 0..<repeated) } == prefix.columns.lossMask
-      guard isSameMask else { return false }
+          && theirs.map { NativeSegments.mask(Self.toolResults($0), 0..<repeated) } == prefix.columns.lossMask
+      guard isSameMask, let theirs else { return false }
+      let path = theirs.map { RepeatedSegments.Inherited($0, isCut: $0.start < repeated && $0.end > repeated) }
+      guard record.repeatedSegments.difference(from: path, branch: repeated) == nil else { return false }
+      record.repeatedSegments = RepeatedSegments()
       record.repeated = .sameAsRecord(byteOffset: parent.slice.position.byteOffset)
     } else {
       prefix.columns.logprobs = prefix.logprobs
@@ -484,6 +489,17 @@ struct NativeTrajectoryReader {
       record.repeated = .columns(prefix.columns)
     }
     return true
+  }
+
+  private static func toolResults(_ segments: [Segment]) -> [Range<Int>] {
+    segments.filter { $0.kind == .toolResult }.map { $0.start..<$0.end }
+  }
+
+  private mutating func noteRepeatedSegments(areStated: Bool) {
+    let branch = record.branchIndex
+    record.repeatedSegments = RepeatedSegments(
+      record.segments.filter { $0.start < branch || ($0.count == 0 && $0.start == branch && branch > 0) },
+      areStated: areStated)
   }
 
   private mutating func resolveText() throws(RecordError) {
@@ -504,7 +520,7 @@ struct NativeTrajectoryReader {
     if let segments {
       for (i, value) in segments.enumerated() {
         var segment = try NativeSegments.fields(value, i)
-        guard segment.text != nil || segments.isEmpty else {
+        guard segment.text != nil else {
           throw RecordError(.missingField, "segments[\(i)] has no text, and there are no token_ids")
         }
         segment.start = first + i
@@ -521,8 +537,11 @@ struct NativeTrajectoryReader {
     } else {
       throw RecordError(.missingField, "neither token_ids nor text nor segments")
     }
-    if isFull, record.branchIndex > record.segments.count {
-      throw RecordError(.badBranch, "branch_segment \(record.branchIndex) is behind the record's own segments")
+    if isFull {
+      guard record.branchIndex <= record.segments.count else {
+        throw RecordError(.badBranch, "branch_segment \(record.branchIndex) is behind the record's own segments")
+      }
+      noteRepeatedSegments(areStated: segments != nil)
     }
     record.findings = [Finding(.unknownTokens, count: record.segments.count)]
   }

@@ -206,7 +206,7 @@ struct NeMoGymItem {
     case .message: segment.kind = isAnswer ? .answer : .reasoning
     case .call: segment.kind = .toolCall
     case .result: segment.kind = .toolResult
-    case .other: break
+    case .other: segment.isContext = true
     }
     name(&segment)
     return segment

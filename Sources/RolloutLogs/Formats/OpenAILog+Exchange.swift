@@ -108,15 +108,19 @@ struct Exchange {
   // MARK: Group
 
   /// The group that the log names: the stem of a batch's `custom_id`, else a name in the metadata or in the request.
-  func groupID() throws(RecordError) -> String? {
-    if let id = text("custom_id"), let stem = Self.stem(id) { return stem }
+  ///
+  /// It is guessed where the name need not be a prompt's: a session or a user can have many, and a stem can be that of any
+  /// numbered list.
+  func groupID() -> (name: String, isGuessed: Bool)? {
+    if let id = text("custom_id"), let stem = Self.stem(id) { return (stem, true) }
     for key in ["group_id", "prompt_id", "session_id"] {
+      let isGuessed = key == "session_id"
       for place in [request?["metadata"], request?["extra_body"]] + wrappers.reversed().map({ $0["metadata"] }) {
-        if let name = Self.name(place?[key]) { return name }
+        if let name = Self.name(place?[key]) { return (name, isGuessed) }
       }
-      if let name = wrappers.reversed().lazy.compactMap({ Self.name($0[key]) }).first { return name }
+      if let name = wrappers.reversed().lazy.compactMap({ Self.name($0[key]) }).first { return (name, isGuessed) }
     }
-    return Self.name(request?["session_id"]) ?? Self.name(request?["user"])
+    return (Self.name(request?["session_id"]) ?? Self.name(request?["user"])).map { ($0, true) }
   }
 
   /// A `custom_id` without the number of the sample: `p7` for `p7-3` and `p7_3`.
@@ -158,19 +162,13 @@ struct Exchange {
     wrappers.lazy.compactMap { $0["timestamp"]?.double }.first { $0.isFinite && $0 > 0 }
   }
 
-  /// What the log says besides: short values around the exchange, usage, fingerprints.
+  /// What the log says besides: all that stands around the exchange, usage, fingerprints.
   func extra(_ reply: LoggedReply, _ choice: LoggedChoice) -> String? {
     var members: [JSONValue.Member] = []
-    let known: Set<String> = ["reward", "score", "data_source", "timestamp", "object"]
-    for wrapper in wrappers {
-      for member in wrapper.members ?? [] where !known.contains(member.key) {
-        switch member.value {
-        case .bool, .int, .double: members.append(member)
-        case .string(let s) where s.utf8.count <= 1024: members.append(member)
-        default: break
-        }
-      }
-    }
+    // The exchange itself is stored as what it says.
+    let known = Set(
+      Self.keys + ["reward", "score", "data_source", "timestamp", "object", "request", "messages", "prompt"])
+    for wrapper in wrappers { members += (wrapper.members ?? []).filter { !known.contains($0.key) } }
     members += reply.extra
     members += choice.extra
     return JSONValue.object(members).others([])

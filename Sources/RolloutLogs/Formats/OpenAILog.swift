@@ -62,7 +62,12 @@ public struct OpenAILog: LogFormat {
       replyCanonical: ChatTranscript.canonical(message),
       segments: ReplySegments(message).covering(tokens.count, from: 0, texts: tokens.texts(from: 0)))
     // A reply without its request shares its prompt with the other choices of the response and with nothing else.
-    call.groupID = try exchange.groupID() ?? (messages.isEmpty ? responseID : nil)
+    if let group = exchange.groupID() {
+      call.groupID = group.name
+      call.isGroupGuessed = group.isGuessed
+    } else if messages.isEmpty {
+      call.groupID = responseID
+    }
     call.created = reply.created ?? exchange.timestamp
     call.promptTokenIDs = promptIDs
     call.columns = tokens.columns

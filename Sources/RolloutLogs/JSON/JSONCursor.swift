@@ -31,7 +31,7 @@ public struct JSONCursor {
   // MARK: Structure
 
   func fail(_ message: String, _ reason: QuarantineReason = .invalidJSON) -> RecordError {
-    RecordError(at >= end && reason == .invalidJSON ? .invalidJSON : reason, message, at: at)
+    RecordError(reason, message, at: at)
   }
 
   @inline(__always)
@@ -155,8 +155,13 @@ public struct JSONCursor {
     return try decoded(s)
   }
 
+  /// The bytes of a string, not decoded.
+  func raw(_ s: StringBytes) -> UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(start: base + s.start, count: s.end - s.start)
+  }
+
   func decoded(_ s: StringBytes) throws(RecordError) -> String {
-    let raw = UnsafeBufferPointer(start: base + s.start, count: s.end - s.start)
+    let raw = raw(s)
     if !s.hasEscapes { return String(decoding: raw, as: UTF8.self) }
     var out: [UInt8] = []
     out.reserveCapacity(raw.count)

@@ -59,7 +59,7 @@ struct EvidenceOverlay {
         trajectories[i].segments = zip(rows, trajectories[i].trajectory.segments).map { row, segment in
           let count: Int = row["tokens"] ?? 0
           return StoredSegment(
-            count: count, generated: segment.kind == .toolResult ? 0 : count,
+            count: count, generated: segment.isInserted ? 0 : count,
             blobs: [row["token_ids"], nil] + Self.probabilities(of: row, withProbabilities))
         }
         continue

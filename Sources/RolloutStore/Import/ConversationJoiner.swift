@@ -110,6 +110,7 @@ struct ConversationJoiner {
       db, sql: "SELECT * FROM segment WHERE trajectory = ? ORDER BY ordinal", arguments: [call.trajectory])
     var drop = drop
     var inserted = inserted
+    var isShared = false
     if isBranch,
       let shared = try sharedEnd(segments.dropFirst(drop).prefix(inserted), in: before.trajectory, behind: end)
     {
@@ -117,10 +118,21 @@ struct ConversationJoiner {
       drop += inserted
       inserted = 0
       end = shared
+      isShared = true
     }
     for row in segments.prefix(drop) { try delete(segment: row["id"]) }
     var first = isBranch ? 0 : try count(before.trajectory)
     var shift = end - (hasTokens ? 0 : drop)
+    var gap = gap
+    if isShared {
+      // The tokens in between are those of the messages that were said once.
+      gap = .unknown
+    } else if inserted == 0, hasTokens, case .tokens(let ids) = gap, !ids.isEmpty {
+      // Tokens that no message explains stood before the reply all the same.
+      try insert(ids, at: end, ordinal: -1 - first, in: isBranch ? call.trajectory : before.trajectory)
+      shift += ids.count
+      first += 1
+    }
     for (i, row) in segments.dropFirst(drop).enumerated() {
       var start: Int = row["start_index"]
       var stop: Int = row["end_index"]
@@ -194,6 +206,16 @@ struct ConversationJoiner {
     try writer.execute("UPDATE model_call SET end_index = 0 WHERE trajectory = ?", [trajectory])
   }
 
+  /// A segment of inserted tokens that nothing else is known about.
+  private func insert(_ ids: [Int32], at start: Int, ordinal: Int, in trajectory: Int64) throws {
+    let id = try writer.newID("segment")
+    try writer.execute(
+      """
+      INSERT INTO segment (id, trajectory, ordinal, kind, start_index, end_index, generated) VALUES (?,?,?,?,?,?,0)
+      """, [id, trajectory, ordinal, SegmentKind.other.rawValue, start, start + ids.count])
+    try fill(segment: id, ids)
+  }
+
   private func fill(segment: Int64, _ ids: [Int32]) throws {
     try writer.execute(
       "INSERT INTO segment_tokens (segment, token_ids) VALUES (?,?)", [segment, Data(encoder.integers(ids[...]))])
@@ -232,16 +254,7 @@ struct ConversationJoiner {
         SELECT sum(end_index - start_index), sum(generated), max(end_index) FROM segment WHERE trajectory = ?1)
       WHERE id = ?1
       """, [trajectory])
-    let rows = try Row.fetchAll(
-      db, sql: "SELECT id, kind, tool, tool_call_id FROM segment WHERE trajectory = ? ORDER BY ordinal",
-      arguments: [trajectory])
-    let segments = rows.map { row in
-      Segment(
-        kind: SegmentKind(rawValue: row["kind"]) ?? .other, start: 0, end: 0, tool: row["tool"],
-        toolCallID: row["tool_call_id"])
-    }
-    try writer.execute("DELETE FROM tool_call WHERE trajectory = ?", [trajectory])
-    try writer.insertToolCalls(segments, ids: rows.map { $0["id"] }, trajectory: trajectory)
+    try writer.rejoinToolCalls(of: trajectory)
     writer.paths.clear()
   }
 }

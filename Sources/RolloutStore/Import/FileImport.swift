@@ -131,6 +131,7 @@ struct FileImport {
       state.records -= min(state.records, removed ?? 0)
       try db.execute(
         sql: "DELETE FROM quarantine WHERE source = ? AND byte_offset >= ?", arguments: [state.id, resume.byteOffset])
+      state.isRunLost = try writer.isRunLost(in: state.id)
       source = state
       // What comes now may continue what was settled then.
       if let run = state.currentRun { try writer.reopen(run) }
@@ -240,6 +241,7 @@ struct FileImport {
         }
         if error.reason == .unsupportedSchema { report.message = error.message }
         try quarantine(error, block.bytes(of: slice), slice.position, state)
+        if !slice.isUnterminated { try leaveRun(block.bytes(of: slice), origin, &state) }
       }
       state.resume = place(behind: index, of: block)
       try stopIfTooManyAreBad()
@@ -253,6 +255,15 @@ struct FileImport {
       let here = RecordPosition(line: state.resume.lines + 1, byteOffset: state.resume.byteOffset, length: 0)
       try quarantine(RecordError(failure.reason, failure.description), nil, here, state)
       try stopIfTooManyAreBad()
+    }
+  }
+
+  /// What stands behind a bad run record is not in the run before it.
+  private func leaveRun(_ raw: UnsafeBufferPointer<UInt8>, _ origin: Origin, _ state: inout SourceState) throws {
+    switch writer.formats[state.id]?.lostRun(in: raw) {
+    case .named(let name): try writer.enter(run: name, &state)
+    case .unnamed: try writer.loseRun(origin, &state)
+    case nil: break
     }
   }
 

@@ -14,6 +14,8 @@ public struct ImportOptions: Sendable {
   public var maxBad: Int?
   /// Longest record in bytes.
   public var maxRecordBytes = 256 << 20
+  /// Longest bad record in bytes that is kept in the quarantine, and longest record that can wait for its parent there.
+  public var keptRecordBytes = 64 << 20
   /// Uncompressed bytes that are parsed at once.
   public var blockBytes = 1 << 20
   /// Bytes of the log that are kept for a while, so that forks that repeat their parent's tokens need not be parsed.
@@ -129,6 +131,8 @@ struct SourceState {
   var id: Int64
   var defaultRunName: String
   var currentRun: Int64?
+  /// The run record that should hold for the next record could not be read: nobody knows its run.
+  var isRunLost = false
   var records: Int
   var announced: Int?
   var resume: ResumePoint

@@ -48,7 +48,7 @@ public struct Importer {
         if checkpointer != nil { try db.execute(sql: "PRAGMA wal_autocheckpoint = 0") }
         var isCopying = checkpointer != nil
         defer { if isCopying { checkpointer?.stop() } }
-        let writer = try RecordWriter(db)
+        let writer = try RecordWriter(db, keptBytes: options.keptRecordBytes)
         writer.onCommit = { checkpointer?.committed() }
         var sources: [Int64] = []
         for (i, entry) in entries.enumerated() {
@@ -103,6 +103,7 @@ public struct Importer {
     let joiner = ConversationJoiner(writer)
     for run in try Int64.fetchAll(writer.db, sql: "SELECT id FROM run WHERE is_settled = 0 ORDER BY id") {
       try joiner.join(run: run)
+      try writer.forgetGroupFindings(run: run)
       try writer.mergeGroups(run: run)
       try writer.spreadSteplessGroups(run: run)
       try writer.findCopies(run: run)

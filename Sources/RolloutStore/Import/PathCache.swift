@@ -70,6 +70,39 @@ final class PathCache {
 
   /// Where a record's repetition of its parent's prefix differs from the parent, in words; `nil` if it does not.
   func disagreement(_ record: TrajectoryRecord, with parent: Int64) throws -> String? {
+    if let difference = try columnDisagreement(record, with: parent) { return difference }
+    guard !record.repeatedSegments.segments.isEmpty else { return nil }
+    return record.repeatedSegments.difference(
+      from: try segments(upTo: record.branchIndex, of: parent), branch: record.branchIndex)
+  }
+
+  /// The segments of a trajectory's path up to an index, those of its ancestors first.
+  private func segments(upTo index: Int, of trajectory: Int64) throws -> [RepeatedSegments.Inherited] {
+    var stretches: [[RepeatedSegments.Inherited]] = []
+    var owner: Int64? = trajectory
+    var end = index
+    while let id = owner, let entry = try entry(id) {
+      let rows = try Row.fetchAll(
+        db.cachedStatement(
+          sql: """
+            SELECT kind, tool, start_index, end_index, text FROM segment
+            WHERE trajectory = ? AND (start_index < ?2 OR (start_index = ?2 AND end_index = ?2)) ORDER BY ordinal
+            """), arguments: [id, end])
+      stretches.append(
+        rows.map { row in
+          let stop: Int = row[3]
+          return RepeatedSegments.Inherited(
+            Segment(
+              kind: SegmentKind(rawValue: row[0]) ?? .other, start: row[2], end: min(stop, end), tool: row[1],
+              text: row[4]), isCut: stop > end)
+        })
+      end = min(end, entry.branch)
+      owner = entry.parent
+    }
+    return stretches.reversed().flatMap { $0 }
+  }
+
+  private func columnDisagreement(_ record: TrajectoryRecord, with parent: Int64) throws -> String? {
     guard case .columns(let columns) = record.repeated else { return nil }
     var owner: Int64? = parent
     var end = record.branchIndex

@@ -70,7 +70,7 @@ final class TrajectoryPreparer {
       own.add(segment)
       guard let columns else {
         segments.append(
-          PreparedSegment(segment: segment, generated: segment.kind == .toolResult ? 0 : segment.count, tokens: nil))
+          PreparedSegment(segment: segment, generated: segment.isInserted ? 0 : segment.count, tokens: nil))
         continue
       }
       let range = (segment.start - branch)..<(segment.end - branch)

@@ -28,8 +28,9 @@ extension RecordWriter {
     let promptEnd = call.messages.firstIndex { $0.role == "assistant" } ?? call.messages.count
     let context = call.messages[promptEnd...].map(\.segments)
     let promptKey = promptEnd > 0 ? keys[promptEnd - 1] : 0
+    let promptText = Self.rendered(call.messages[..<promptEnd])
     var record = TrajectoryRecord(
-      groupID: call.groupID ?? String(promptKey, radix: 16), trajectoryID: responseID)
+      groupID: try groupName(call, promptText, run: run) ?? String(promptKey, radix: 16), trajectoryID: responseID)
     record.columns = call.columns
     record.segments = context.flatMap { $0 } + call.segments
     if call.columns == nil {
@@ -38,7 +39,7 @@ extension RecordWriter {
         record.segments[i].end = i + 1
       }
     }
-    record.promptText = Self.rendered(call.messages[..<promptEnd])
+    record.promptText = promptText
     // The ids of a first call are the prompt's; those of a later one hold what was said since.
     if promptEnd == call.messages.count { record.promptTokenIDs = call.promptTokenIDs }
     record.reward = call.reward

@@ -5,8 +5,6 @@ import RolloutLogs
 import Rollouts
 
 extension RecordWriter {
-  /// Records longer than this are not kept in the quarantine.
-  static let keptBytes = 64 << 20
   static let excerptBytes = 200
 
   /// What a record waits for, and what others may wait for in it.
@@ -25,7 +23,7 @@ extension RecordWriter {
     var excerpt: String?
     if let raw {
       excerpt = String(decoding: raw.prefix(Self.excerptBytes), as: UTF8.self)
-      if raw.count <= Self.keptBytes { kept = Self.compressed(raw) }
+      if raw.count <= keptBytes { kept = Self.compressed(raw) }
     }
     try execute(
       """
@@ -53,44 +51,84 @@ extension RecordWriter {
         statement("SELECT * FROM quarantine WHERE waits_in = ? AND waits_for = ? ORDER BY source, byte_offset, id"),
         arguments: [run, key.withoutZeros])
       for row in rows {
-        try execute("DELETE FROM quarantine WHERE id = ?", [row["id"] as Int64])
         waiting -= 1
-        if let next = try retry(row, run: run) { keys.append(next) }
+        switch try retry(row, run: run) {
+        case .done(let next):
+          try execute("DELETE FROM quarantine WHERE id = ?", [row["id"] as Int64])
+          if let next { keys.append(next) }
+        case .impossible(let reason, let message): try keep(row["id"], reason, message)
+        }
       }
     }
   }
 
+  /// What became of a record that was tried again.
+  private enum Retried {
+    /// It is written, with the key of what waits for it, or stands in the quarantine for another reason.
+    case done(next: String?)
+    /// It cannot be read again: its row is all that is left of it.
+    case impossible(QuarantineReason, String)
+  }
+
+  /// A record that waits no more and is bad.
+  private func keep(_ id: Int64, _ reason: QuarantineReason, _ message: String) throws {
+    try execute(
+      """
+      UPDATE quarantine SET reason = ?, message = ?, waits_in = NULL, waits_for = NULL, waits_as = NULL WHERE id = ?
+      """, [reason.rawValue, message, id])
+    counts.quarantined += 1
+    bad += 1
+  }
+
   /// Tries a record again that had to wait.
-  ///
-  /// Returns the key of what was written.
-  private func retry(_ row: Row, run: Int64) throws -> String? {
+  private func retry(_ row: Row, run: Int64) throws -> Retried {
     let source: Int64 = row["source"]
     let origin = Origin(
       source: source,
       position: RecordPosition(line: row["line"], byteOffset: row["byte_offset"], length: row["length"]))
-    guard let data = row["raw"] as Data?, let format = try format(of: source) else { return nil }
-    var bytes = try Self.decompressed(data)
+    guard let data = row["raw"] as Data? else {
+      return .impossible(
+        .tooLong,
+        "\(origin.position.length) bytes are too many to keep while it waits: put it behind the record that it builds on"
+      )
+    }
+    guard let format = try format(of: source) else {
+      return .impossible(
+        .unknownRecord, "the record that it waited for came, but the format of its log is not read now")
+    }
+    var bytes = try Self.decompressed(data, count: origin.position.length)
     let count = bytes.count
     bytes.append(contentsOf: repeatElement(0, count: JSONCursor.padding + 1))
     return try bytes.withUnsafeBufferPointer { all in
       let raw = UnsafeBufferPointer(rebasing: all[..<count])
       do {
+        let name: String? = row["waits_as"]
         for record in try format.records(in: raw, at: origin.position) {
-          guard case .trajectory(let trajectory) = record else { continue }
-          let prepared = preparer.prepare(trajectory)
-          let outcome = try write(prepared, run: run, origin)
+          // Of the rows of one record only some may have waited.
+          guard case .trajectory(let trajectory) = record, Self.names(of: trajectory).contains(ByteString(name ?? ""))
+          else {
+            continue
+          }
+          let outcome = try write(preparer.prepare(trajectory), run: run, origin)
           if case .waits(let reason, let key, let name, let message) = outcome {
             try quarantine(
               reason, message, raw: raw, origin, waiting: Waiting(run: run, forKey: key, asKey: name))
-            return nil
+            return .done(next: nil)
           }
-          return (row["waits_as"] as String?) ?? Self.key(trajectory.trajectoryID, trajectory.step)
+          return .done(next: name)
         }
+        return .impossible(.unknownRecord, "no trajectory \(name ?? "") is in the record any more")
       } catch let error as RecordError {
         try quarantine(error.reason, error.message, raw: raw, origin)
+        return .done(next: nil)
       }
-      return nil
     }
+  }
+
+  /// The keys under which a trajectory may wait.
+  private static func names(of trajectory: TrajectoryRecord) -> [ByteString] {
+    let key = key(trajectory.trajectoryID, trajectory.step).withoutZeros
+    return [ByteString(key), ByteString("\(key)#\(trajectory.part)")]
   }
 
   private func format(of source: Int64) throws -> (any LogFormat)? {
@@ -145,10 +183,11 @@ extension RecordWriter {
     return ZSTD_isError(n) != 0 ? Data(raw) : Data(out[..<n])
   }
 
-  static func decompressed(_ data: Data) throws -> [UInt8] {
+  /// - Parameter count: bytes of the record.
+  static func decompressed(_ data: Data, count length: Int) throws -> [UInt8] {
     try data.withUnsafeBytes { raw in
       let size = ZSTD_getFrameContentSize(raw.baseAddress, raw.count)
-      guard size <= UInt64(keptBytes) else { throw ColumnError("a quarantined record is damaged") }
+      guard size == UInt64(length) else { throw ColumnError("a quarantined record is damaged") }
       return try [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, count in
         count = ZSTD_decompress(buffer.baseAddress, buffer.count, raw.baseAddress, raw.count)
         guard count == Int(size) else {

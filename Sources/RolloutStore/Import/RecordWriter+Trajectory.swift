@@ -147,57 +147,12 @@ extension RecordWriter {
         "trajectory \(record.trajectoryID) came before with other content (line \(known["line"] as Int) of source \(known["source"] as Int64))"
       )
     }
+    // Token ids of a prompt may be left out or added: they are the group's.
+    if record.promptTokenIDs != nil {
+      let facts = GroupFacts(promptTokenIDs: record.promptTokenIDs)
+      try add(facts, to: known["prompt_group"], named: record.groupID)
+    }
     return .duplicate
-  }
-
-  // MARK: Parts
-
-  /// A further record of a trajectory: its segments go behind those that are there.
-  private func writePart(
-    _ prepared: PreparedTrajectory, _ run: Int64, _ known: Row?, _ key: String, _ origin: Origin
-  ) throws -> Outcome {
-    let record = prepared.record
-    let last = known?["part"] as Int?
-    if let known, let last, record.part <= last {
-      let seen = try fetch(
-        "SELECT 1 FROM segment WHERE trajectory = ? AND text IS ?",
-        [known["id"] as Int64, prepared.segments.first?.segment.text])
-      if seen != nil { return .duplicate }
-      throw RecordError(
-        .duplicateDisagrees, "part \(record.part) of \(record.trajectoryID) came before with other content")
-    }
-    guard let known, let last, last == record.part - 1 else {
-      return .waits(
-        reason: .missingPart, for: "\(key)#\(record.part - 1)", as: "\(key)#\(record.part)",
-        message: "part \(record.part) of \(record.trajectoryID) without part \(record.part - 1)")
-    }
-    guard !prepared.hasTokens else {
-      throw RecordError(.unknownRecord, "parts of trajectories with tokens are not supported")
-    }
-    let id: Int64 = known["id"]
-    let shift: Int = known["length"]
-    let count = try fetch("SELECT count(*) FROM segment WHERE trajectory = ?", [id])?[0] as Int? ?? 0
-    var segments = prepared.segments
-    for i in segments.indices {
-      segments[i].segment.start += shift
-      segments[i].segment.end += shift
-    }
-    _ = try insert(segments, trajectory: id, firstOrdinal: count)
-    let text = record.text.map { ((known["text"] as String?).map { $0 + "\n" } ?? "") + $0 }
-    try execute(
-      """
-      UPDATE trajectory SET part = ?, length = length + ?, owned = owned + ?, generated = generated + ?, text = ?,
-        finish_reason = ?, content_hash = ?, row_hash = ? WHERE id = ?
-      """,
-      [
-        record.part, segments.count, segments.count, segments.reduce(0) { $0 + $1.generated }, text,
-        record.finishReason ?? known["finish_reason"],
-        Int64(bitPattern: ContentHash64.joining(known["content_hash"], prepared.contentHash)),
-        Int64(bitPattern: ContentHash64.joining(known["row_hash"], prepared.rowHash)), id,
-      ])
-    paths.clear()
-    counts.parts += 1
-    return .inserted(id)
   }
 
   // MARK: Rows
@@ -290,6 +245,20 @@ extension RecordWriter {
     }
   }
 
+  /// Joins the calls and results of a trajectory anew, after segments were added to it.
+  func rejoinToolCalls(of trajectory: Int64) throws {
+    let rows = try Row.fetchAll(
+      statement("SELECT id, kind, tool, tool_call_id FROM segment WHERE trajectory = ? ORDER BY ordinal"),
+      arguments: [trajectory])
+    let segments = rows.map { row in
+      Segment(
+        kind: SegmentKind(rawValue: row["kind"]) ?? .other, start: 0, end: 0, tool: row["tool"],
+        toolCallID: row["tool_call_id"])
+    }
+    try execute("DELETE FROM tool_call WHERE trajectory = ?", [trajectory])
+    try insertToolCalls(segments, ids: rows.map { $0["id"] }, trajectory: trajectory)
+  }
+
   /// A call and its result are joined by their id, else in order.
   func insertToolCalls(_ segments: [Segment], ids: [Int64], trajectory: Int64) throws {
     struct Call {
@@ -326,14 +295,5 @@ extension RecordWriter {
         row.bind(call.result.map { ids[$0] })
       }
     }
-  }
-}
-
-extension ContentHash64 {
-  static func joining(_ a: Int64, _ b: UInt64) -> UInt64 {
-    var hash = ContentHash64()
-    hash.add(UInt64(bitPattern: a))
-    hash.add(b)
-    return hash.value
   }
 }

@@ -18,6 +18,8 @@ final class RecordWriter {
   let db: Database
   let paths: PathCache
   let preparer = TrajectoryPreparer()
+  /// Bytes of the longest record that the quarantine keeps.
+  let keptBytes: Int
   /// Formats by source, to read a record again that had to wait.
   var formats: [Int64: any LogFormat] = [:]
   /// Called when something was committed.
@@ -54,8 +56,9 @@ final class RecordWriter {
     }
   }
 
-  init(_ db: Database) throws {
+  init(_ db: Database, keptBytes: Int) throws {
     self.db = db
+    self.keptBytes = keptBytes
     paths = PathCache(db)
     strings = StringTable(db)
     insertSegment = try Inserter(
@@ -120,6 +123,9 @@ final class RecordWriter {
   /// The run that a record belongs to: the one it names, else the one that holds at this place of the log.
   func run(named name: String?, source: inout SourceState) throws -> Int64 {
     if let name { return try run(named: name) }
+    if source.isRunLost {
+      throw RecordError(.missingRun, "it names no run, and the run record before it could not be read")
+    }
     if let current = source.currentRun { return current }
     let run = try run(named: source.defaultRunName)
     source.currentRun = run
@@ -144,10 +150,39 @@ final class RecordWriter {
   /// Calls and groups of a run are joined again at the end of this import.
   func reopen(_ run: Int64) throws { try execute("UPDATE run SET is_settled = 0 WHERE id = ?", [run]) }
 
+  /// The run that holds from here on.
+  @discardableResult
+  func enter(run name: String, _ source: inout SourceState) throws -> Int64 {
+    let id = try run(named: name)
+    source.currentRun = id
+    if source.isRunLost {
+      source.isRunLost = false
+      try execute(
+        "UPDATE quarantine SET waits_as = NULL WHERE source = ? AND waits_as = ?", [source.id, Self.lostRunMark])
+    }
+    return id
+  }
+
+  /// Notes that a run record which says what run it is not could not be read, with the record that was just put aside.
+  ///
+  /// Its row in the quarantine says so, for an import that goes on behind it: it is what the next records wait for.
+  func loseRun(_ origin: Origin, _ source: inout SourceState) throws {
+    source.isRunLost = true
+    try execute(
+      "UPDATE quarantine SET waits_as = ? WHERE source = ? AND byte_offset = ?",
+      [Self.lostRunMark, origin.source, origin.position.byteOffset])
+  }
+
+  func isRunLost(in source: Int64) throws -> Bool {
+    try fetch("SELECT 1 FROM quarantine WHERE source = ? AND waits_as = ?", [source, Self.lostRunMark]) != nil
+  }
+
+  /// What records that are in no known run wait for; no record can come to be it.
+  private static let lostRunMark = "run"
+
   /// Writes a run record; the same run described otherwise is an error of the second record.
   func write(_ run: RunRecord, _ origin: Origin, source: inout SourceState) throws {
-    let id = try self.run(named: run.runID)
-    source.currentRun = id
+    let id = try enter(run: run.runID, &source)
     let values: [(any DatabaseValueConvertible)?] = [
       run.algorithm, run.model, run.tokenizerName, run.tokenizerSHA256, run.vocabSize, run.temperature, run.topP,
       run.topK, run.logprobsMode, run.branching, run.extra,
@@ -213,7 +248,7 @@ final class RecordWriter {
       if facts.promptText != nil || prompt != nil || facts.groundTruth != nil || facts.extra != nil
         || facts.dataSource != nil || facts.policyVersion != nil
       {
-        try merge(facts, prompt, into: id, key)
+        try merge(facts, prompt, into: id, named: key.group.text)
         agreed[id] = facts.hash
       }
       return id
@@ -247,21 +282,42 @@ final class RecordWriter {
     groups[key] = id
   }
 
-  private func merge(_ facts: GroupFacts, _ prompt: Data?, into id: Int64, _ key: GroupKey) throws {
-    let values: [(String, (any DatabaseValueConvertible)?, Bool)] = [
-      ("prompt_text", facts.promptText, true), ("prompt_token_ids", prompt, true),
-      ("ground_truth", facts.groundTruth, true), ("data_source", facts.dataSource, false),
-      ("policy_version", facts.policyVersion, false), ("extra", facts.extra, false),
+  func rename(_ key: GroupKey, _ id: Int64, to name: String) throws {
+    try execute("UPDATE prompt_group SET group_id = ? WHERE id = ?", [name, id])
+    groups[key] = nil
+  }
+
+  /// A further record about a trajectory says of its prompt what the trajectory's group is known to have, or adds to it.
+  func add(_ facts: GroupFacts, to group: Int64, named name: String) throws {
+    try merge(facts, facts.promptTokenIDs.map { Data(preparerEncoder.integers($0[...])) }, into: group, named: name)
+    agreed[group] = nil
+  }
+
+  private func merge(_ facts: GroupFacts, _ prompt: Data?, into id: Int64, named name: String) throws {
+    let ofPrompt: [(String, (any DatabaseValueConvertible)?)] = [
+      ("prompt_text", facts.promptText), ("prompt_token_ids", prompt), ("ground_truth", facts.groundTruth),
+    ]
+    let ofRecord: [(String, (any DatabaseValueConvertible)?)] = [
+      ("data_source", facts.dataSource), ("policy_version", facts.policyVersion), ("extra", facts.extra),
     ]
     guard let old = try fetch("SELECT * FROM prompt_group WHERE id = ?", [id]) else { return }
-    // All are compared before the first is written: a record that is put aside leaves nothing behind.
-    for (column, value, mustAgree) in values where mustAgree {
+    // Only group records say these. Where the group has none yet, they come from the one that names no step, and the
+    // step's own counts.
+    let isFirstRecord = old["is_recorded"] == 0
+    func disagrees(_ column: String, _ value: (any DatabaseValueConvertible)?) -> Bool {
       let known: DatabaseValue = old[column]
-      if let logged = Self.storable(value)?.databaseValue, known != .null, known != logged {
-        throw RecordError(.promptDisagrees, "group \(key.group.text) has another \(column) in an earlier record")
-      }
+      guard let logged = Self.storable(value)?.databaseValue else { return false }
+      return known != .null && known != logged
     }
-    for (column, value, _) in values where value != nil && (old[column] as DatabaseValue) == .null {
+    // All are compared before the first is written: a record that is put aside leaves nothing behind.
+    if let (column, _) = ofPrompt.first(where: disagrees) {
+      throw RecordError(.promptDisagrees, "group \(name) has another \(column) in an earlier record")
+    }
+    if !isFirstRecord, let (column, _) = ofRecord.first(where: disagrees) {
+      throw RecordError(.duplicateDisagrees, "group \(name) was described before with another \(column)")
+    }
+    for (column, value) in ofPrompt + ofRecord
+    where value != nil && ((old[column] as DatabaseValue) == .null || disagrees(column, value)) {
       try execute("UPDATE prompt_group SET \(column) = ? WHERE id = ?", [value, id])
     }
   }

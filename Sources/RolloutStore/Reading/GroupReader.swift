@@ -218,10 +218,12 @@ struct GroupReader {
       while let row = try cursor.next() {
         let start: Int = row[2]
         let end: Int = row[3]
-        trajectories[i].trajectory.segments.append(
-          Segment(
-            kind: SegmentKind(rawValue: row[0]) ?? .other, start: start, end: end, tool: row[1], toolCallID: row[5],
-            status: row[6], latency: row[7], arguments: row[8], text: row[9]))
+        var segment = Segment(
+          kind: SegmentKind(rawValue: row[0]) ?? .other, start: start, end: end, tool: row[1], toolCallID: row[5],
+          status: row[6], latency: row[7], arguments: row[8], text: row[9])
+        // Tokens have a mask that says it of each.
+        segment.isContext = !trajectories[i].hasTokens && segment.kind != .toolResult && row[4] == 0
+        trajectories[i].trajectory.segments.append(segment)
         if trajectories[i].hasTokens {
           trajectories[i].segments.append(
             StoredSegment(count: end - start, generated: row[4], blobs: (10...14).map { row[$0] as Data? }))

@@ -149,7 +149,7 @@ enum FindingText {
     "zero_logprob_run": "generated tokens in runs of logprob exactly 0.0 (a placeholder for missing?)",
     "sentinel_logprob": "logprobs of -9999 or less (a server's clamp of minus infinity)",
     "not_finite": "numbers that are not finite, read as missing",
-    "length_mismatch": "tokens where parallel arrays disagree in length",
+    "prompt_disagrees": "trajectories of a group id that has another prompt elsewhere: groups of their own",
     "sampled_not_in_top_k": "sampled tokens that are not in their own top-k list",
     "tokens_unknown": "segments of text whose token ids are unknown",
     "context_rewritten": "turns whose prompt does not repeat the tokens before it",
