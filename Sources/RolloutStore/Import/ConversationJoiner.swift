@@ -123,11 +123,8 @@ struct ConversationJoiner {
     for row in segments.prefix(drop) { try delete(segment: row["id"]) }
     var first = isBranch ? 0 : try count(before.trajectory)
     var shift = end - (hasTokens ? 0 : drop)
-    var gap = gap
-    if isShared {
-      // The tokens in between are those of the messages that were said once.
-      gap = .unknown
-    } else if inserted == 0, hasTokens, case .tokens(let ids) = gap, !ids.isEmpty {
+    // The tokens of shared messages are where they were said.
+    if !isShared, inserted == 0, hasTokens, case .tokens(let ids) = gap, !ids.isEmpty {
       // Tokens that no message explains stood before the reply all the same.
       try insert(ids, at: end, ordinal: -1 - first, in: isBranch ? call.trajectory : before.trajectory)
       shift += ids.count
