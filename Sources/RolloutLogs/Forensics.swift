@@ -2,31 +2,35 @@ import Rollouts
 
 /// Checks that a column of logprobs goes through on its way in.
 ///
-/// They change nothing; a user should know what they find.
+/// A user should know what they find.
 enum Forensics {
   /// Consecutive logprobs of exactly 0.0 that are worth telling: p = 1 to float32 precision does happen, but rarely
   /// often in a row, while a placeholder for "missing" comes in runs (huggingface/OpenEnv PR #1036).
   static let zeroRun = 8
-  /// vLLM and OpenAI clamp minus infinity to this.
-  static let sentinel: Float = -9999
+  /// Servers clamp minus infinity to this.
+  static let sentinel = -9999.0
 
-  static func findings(_ columns: TokenColumns, firstIndex: Int) -> [Finding] {
-    var out: [Finding] = []
-    if let logprobs = columns.logprobs, logprobs.precision != .float64 {
-      out += runs(logprobs.floats, columns.lossMask, firstIndex)
-    } else if let logprobs = columns.logprobs {
-      out += runs(logprobs.doubles.map { Float($0) }, columns.lossMask, firstIndex)
-    }
+  /// What the columns show; of logprobs and candidates that say no more than "impossible" nothing stays.
+  static func findings(_ columns: inout TokenColumns, firstIndex: Int) -> [Finding] {
+    var out = zeroRuns(columns, firstIndex: firstIndex)
     if let top = columns.topLogprobs { out += unlisted(columns, top, firstIndex) }
+    let (count, first) = takeSentinels(from: &columns)
+    if let first { out.append(Finding(.sentinel, count: count, firstIndex: firstIndex + first)) }
     return out
   }
 
-  private static func runs(_ logprobs: [Float], _ mask: [UInt8], _ firstIndex: Int) -> [Finding] {
+  static func zeroRuns(_ columns: TokenColumns, firstIndex: Int) -> [Finding] {
+    guard let logprobs = columns.logprobs else { return [] }
+    return logprobs.precision == .float64
+      ? zeroRuns(logprobs.doubles, columns.lossMask, firstIndex)
+      : zeroRuns(logprobs.floats, columns.lossMask, firstIndex)
+  }
+
+  private static func zeroRuns<T: BinaryFloatingPoint>(_ logprobs: [T], _ mask: [UInt8], _ firstIndex: Int) -> [Finding]
+  {
     var zeros = 0
     var zeroRuns = 0
     var firstZero: Int?
-    var sentinels = 0
-    var firstSentinel: Int?
     var run = 0
     func close(_ end: Int) {
       if run >= zeroRun {
@@ -37,20 +41,11 @@ enum Forensics {
       run = 0
     }
     for i in logprobs.indices {
-      let x = logprobs[i]
-      if x == 0, mask[i] == 1 { run += 1 } else if run > 0 { close(i) }
-      if x <= sentinel {
-        sentinels += 1
-        firstSentinel = firstSentinel ?? (firstIndex + i)
-      }
+      if logprobs[i] == 0, mask[i] == 1 { run += 1 } else if run > 0 { close(i) }
     }
     close(logprobs.count)
-    var out: [Finding] = []
-    if zeroRuns > 0 {
-      out.append(Finding(.zeroRun, count: zeros, firstIndex: firstZero, note: "\(zeroRuns) runs of \(zeroRun) or more"))
-    }
-    if sentinels > 0 { out.append(Finding(.sentinel, count: sentinels, firstIndex: firstSentinel)) }
-    return out
+    if zeroRuns == 0 { return [] }
+    return [Finding(.zeroRun, count: zeros, firstIndex: firstZero, note: "\(zeroRuns) runs of \(zeroRun) or more")]
   }
 
   private static func unlisted(_ columns: TokenColumns, _ top: TopLogprobs, _ firstIndex: Int) -> [Finding] {

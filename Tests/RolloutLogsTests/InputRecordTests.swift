@@ -187,10 +187,43 @@ import Testing
 
   @Test func whatStandsBehindAnArrayIsNotLost() throws {
     let element = #"{"kind":"group","group_id":"g"}"#
-    let text = "[\(element),\n\(element)]\n [\(element)]\n oops"
+    let text = "[\(element),\n\(element)]\n [\(element)]\n\(element) :,[\(element)] oops"
+    for block in [32, 64, 90, 4000] {
+      let got = try Self.records(Data(text.utf8), block: block)
+      #expect(got.layout == .elements)
+      #expect(
+        got.records.map(\.text) == [element, element, element, element, "! invalid_json", element, "oops ~"],
+        "block \(block)")
+      Self.expectPlaces(got.records.dropLast(), text)
+      #expect(got.records.last?.offset == text.utf8.count - 4 && got.records.last?.line == 4)
+    }
+  }
+
+  /// A list of records is known by its first element, however long it is.
+  @Test func aLongListIsNotReadToBeKnown() throws {
+    let records = (0..<20_000).map { #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#($0)","token_ids":[1]}"# }
+    for (open, between, close) in [("[", ",", "]\n"), ("[\n", ",\n", "\n]\n")] {
+      let folder = try TemporaryFolder()
+      let path = try folder.write(Data((open + records.joined(separator: between) + close).utf8), "log.json")
+      let stream = RecordStream(input: try LogInput(path: path), blockSize: 4096)
+      #expect(stream.preview().count == 1 && stream.layout == .elements)
+      #expect(stream.input.bytesOut <= 8192)
+      var count = 0
+      while let block = stream.next() { count += block.slices.count }
+      #expect(count == records.count)
+    }
+  }
+
+  @Test func bytesThatBelongNowhereAreToldOnce() throws {
+    let element = #"{"kind":"group","group_id":"g"}"#
+    let stray = String(repeating: ":", count: 20_000) + " }\n,"
+    let text = "{\n\"a\":1}\n\(stray)\(element)"
     let got = try Self.records(Data(text.utf8))
-    #expect(got.records.map(\.text) == [element, element, element, "! invalid_json"])
-    #expect(got.records.last?.offset == text.utf8.count - 4 && got.records.last?.line == 4)
+    #expect(got.records.map(\.text) == ["{\n\"a\":1}", "! invalid_json", element])
+    #expect(got.records[1].offset == 9 && got.records[1].length == stray.utf8.count)
+    // Inside an array commas are none.
+    let array = try Self.records(Data("[\(element),:}: ,\(element)]".utf8), block: 33)
+    #expect(array.records.map(\.text) == [element, "! invalid_json", element] && array.records[1].length == 3)
   }
 
   @Test func aDocumentThatIsTooLongIsReadOver() throws {

@@ -242,6 +242,8 @@ import Testing
     #expect(
       t.findings[0].count == 9 && t.findings[0].firstIndex == 2 && t.findings[1].count == 1
         && t.findings[1].firstIndex == 11)
+    // A clamp says nothing about how likely a token was: missing, as in every other format.
+    #expect(t.columns?.logprobs?[1] == -1 && t.columns?.logprobs?[11] == nil)
     // Fewer in a row happen, and inserted tokens have no logprob of their own.
     let few = #""logprobs":[0,0,0,0,0,0,0,-1,0,0,0,0]"#
     #expect(try Self.trajectory(few, ids: ids).findings.isEmpty)
@@ -249,6 +251,73 @@ import Testing
       try Self.trajectory(zeros + #","loss_mask":[1,1,0,0,0,0,0,0,0,0,0,0]"#, ids: ids).findings.map(\.check) == [
         .sentinel
       ])
+  }
+
+  @Test func sentinelsAreMissing() throws {
+    let top = #""top_logprobs":{"counts":[2,1,1],"token_ids":[1,8,9,3],"logprobs":[-0.5,-9999,-1e6,-0.25]}"#
+    for logprobs in ["[-0.5,-9999.0,-1]", "[-0.5,-10000,-0.1234567890123]"] {
+      let t = try Self.trajectory(#""logprobs":\#(logprobs),\#(top)"#)
+      let columns = try #require(t.columns)
+      #expect(columns.logprobs?[0] == -0.5 && columns.logprobs?[1] == nil && columns.logprobs?[2] != nil)
+      #expect(columns.topLogprobs?.counts == [1, 0, 1] && columns.topLogprobs?.tokenIDs == [1, 3])
+      #expect(columns.topLogprobs?.logprobs.widened() == [-0.5, -0.25])
+      let finding = t.findings.first { $0.check == .sentinel }
+      #expect(finding?.count == 3 && finding?.firstIndex == 0)
+    }
+    #expect(try Self.trajectory(#""logprobs":[-9998.5,-1,-2]"#).columns?.logprobs?[0] == -9998.5)
+  }
+
+  // MARK: What is stored as JSON
+
+  @Test(arguments: [
+    #""x":[1,,2]"#, #""x":nulx"#, #""branch":{"a":tru}"#, #""x":"\q""#, #""x":01"#, #""x":[1 2]"#, #""x":{"a" 1}"#,
+    #""b\qd":1"#, #""x":1."#, #""x":-"#, #""x":[1,]"#, #""x":{"\u12":1}"#, #""x":NaNs"#, #""x":+1"#, #""x":{,}"#,
+    #""step":1,"step":[1,,2]"#,
+  ]) func whatIsStoredIsJSON(member: String) { #expect(Self.reason(member) == .invalidJSON) }
+
+  @Test func validMembersAreKeptAsTheyAre() throws {
+    let members = #""x": [1, {"a":"\u00e9\n", "b":[true,false,null]},-0.50e+3],"é\t":1e400,"y":{}"#
+    let t = try Self.trajectory(members + #","branch":{ "a": [] }"#)
+    #expect(t.extra == "{" + members.replacing("\": [1", with: "\":[1") + "}" && t.branch == #"{ "a": [] }"#)
+    #expect(t.findings.isEmpty)
+  }
+
+  /// Python writes them, JSON does not have them.
+  @Test func numbersThatAreNotFiniteBecomeNull() throws {
+    let t = try Self.trajectory(#""x":[NaN,-Infinity,1],"branch":{"a":Infinity},"ground_truth":[NaN]"#)
+    #expect(t.extra == #"{"x":[null,null,1]}"# && t.branch == #"{"a":null}"# && t.groundTruth == "[null]")
+    #expect(t.findings.map { "\($0.check.rawValue) \($0.count)" } == ["not_finite 4"])
+  }
+
+  @Test func unknownKeysOfTheCandidatesAreKept() throws {
+    let top = #""top_logprobs":{"k":2,"counts":[1,0,0],"token_ids":[1],"logprobs":[-1],"by":"vllm"}"#
+    #expect(try Self.trajectory(top).extra == #"{"top_logprobs":{"k":2,"by":"vllm"}}"#)
+  }
+
+  /// The first one counts, as in the records that are read as documents.
+  @Test func ofAKeyThatComesAgainTheFirstCounts() throws {
+    let t = try Self.trajectory(
+      #""reward":1,"reward":2,"step":null,"step":3,"rewards":{"a":{"score":1},"a":{"score":5},"b":null,"b":{"score":2}},"#
+        + #""logprobs":[-1,-2,-3],"logprobs":[-4,-5,-6],"token_ids":[7],"text":"x","text":"y","#
+        + #""top_logprobs":{"counts":[1,0,0],"counts":[0,0,1],"token_ids":[1],"token_ids":[2],"logprobs":[-1],"logprobs":[-2]}"#
+    )
+    #expect(t.reward == 1 && t.step == nil && t.rewards.map(\.score) == [1] && t.text == "x")
+    let columns = try #require(t.columns)
+    #expect(columns.tokenIDs == [1, 2, 3] && columns.logprobs?.floats == [-1, -2, -3])
+    #expect(columns.topLogprobs?.counts == [1, 0, 0] && columns.topLogprobs?.tokenIDs == [1])
+    #expect(columns.topLogprobs?.logprobs.floats == [-1])
+    // Without a scalar the parts add up, each once.
+    #expect(try Self.trajectory(#""rewards":{"a":{"score":1},"a":{"score":5}}"#).reward == 1)
+  }
+
+  @Test(arguments: ["\u{0B}", "\u{0C}", "\u{01}", "\u{1F}"]) func controlCharactersAreNoSpace(character: String) {
+    for (array, name) in [
+      ("[-1,\(character)-2,-3]", "logprobs"), ("[\(character)-1,-2,-3]", "logprobs"),
+      ("[-1\(character),-2,-3]", "entropies"), ("[-0.1234567890123,\(character)-2,-3]", "logprobs"),
+      ("[1,0\(character),1]", "loss_mask"), ("[1,\(character)2]", "prompt_token_ids"), ("[1,\(character)2]", "x"),
+    ] {
+      #expect(Self.reason(#""\#(name)":\#(array)"#) != nil, "\(name) \(array)")
+    }
   }
 
   // MARK: Segments

@@ -88,6 +88,20 @@ import Testing
     }
   }
 
+  /// Arrays that come twice, and clamped logprobs, which the parent's row does not have.
+  @Test func theRepetitionIsComparedAsItIsRead() throws {
+    let root = Self.full("r", parent: nil, ids: [1, 2, 3, 4], logprobs: "[-9999,-0.25,-1.5,-2]")
+    let twice = root.replacing(#","segments""#, with: #","logprobs":[-7,-7,-7,-7],"segments""#)
+    let null = root.replacing(#""logprobs""#, with: #""logprobs":null,"logprobs""#)
+    let child = Self.full("c", parent: "r", branch: 3, ids: [1, 2, 3, 9], logprobs: "[-9999,-0.25,-1.5,-3]")
+    for parent in [root, twice] {
+      #expect(try Self.imported([parent, child]).count("trajectory") == 2)
+      #expect(try Self.imported([child, parent]).count("trajectory") == 2)
+    }
+    // Logprobs that only the repetition has would be lost.
+    #expect(try Self.imported([null, child]).quarantine().count == 1)
+  }
+
   /// The way that is tested here is the one that is taken.
   @Test func theRepetitionIsNotReadAgain() throws {
     let folder = try TemporaryFolder()

@@ -30,8 +30,15 @@ struct NativeOutline: Sendable {
     var isFull = false
     guard cursor.take(UInt8(ascii: "{")) else { return false }
     var first = true
+    var names: Set<String> = []
     while let key = try cursor.nextKey(first: &first) {
+      // Of a key that comes again the first one counts.
+      let isFirst = names.insert(cursor.text(key.start..<key.end)).inserted
       if cursor.takeNull() { continue }
+      if !isFirst {
+        _ = try cursor.skipValue()
+        continue
+      }
       if cursor.bytes(key, equal: "token_ids") {
         try note(.tokenIDs, &cursor)
       } else if cursor.bytes(key, equal: "loss_mask") {
@@ -79,7 +86,7 @@ struct NativeOutline: Sendable {
       throw cursor.fail("no end")
     }
     let end = UnsafeRawPointer(cursor.base).distance(to: UnsafeRawPointer(found)) + 1
-    ranges[column.rawValue] = cursor.at..<end
+    if ranges[column.rawValue] == nil { ranges[column.rawValue] = cursor.at..<end }
     cursor.move(to: end)
   }
 

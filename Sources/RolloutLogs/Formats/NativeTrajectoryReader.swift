@@ -16,6 +16,10 @@ struct NativeTrajectoryReader {
   private var isFull = false
   private var segments: [JSONValue]?
   private var hasReward = false
+  /// Bits of the members read so far.
+  private var seen: UInt32 = 0
+  /// Numbers that JSON does not have, in what is stored as JSON.
+  private var notFinite = 0
   private var extra: [String] = []
 
   /// What the record owns, and what it repeats.
@@ -102,8 +106,9 @@ struct NativeTrajectoryReader {
   /// Reads the record; false if it repeats another number of tokens than was assumed, or other bytes than the parent's.
   private mutating func finished() throws(RecordError) -> Bool {
     try readMembers()
-    guard repetition == repeated else { return false }
-    return try resolve()
+    guard repetition == repeated, try resolve() else { return false }
+    if notFinite > 0 { record.findings.append(Finding(.notFinite, count: notFinite, note: "beside the tokens")) }
+    return true
   }
 
   /// Opens an array of the tokens; all are cut at the same place, which the members before the first of them tell.
@@ -129,93 +134,154 @@ struct NativeTrajectoryReader {
     try cursor.expect(UInt8(ascii: "{"))
     var first = true
     while let key = try cursor.nextKey(first: &first) {
+      let member = member(key)
+      if let member {
+        // Of a key that comes again the first one counts, as in every other record.
+        if seen & member.bit != 0 {
+          _ = try checkedText()
+          continue
+        }
+        seen |= member.bit
+      }
       if cursor.takeNull() {
         // Equal to absent, but for the reward: there null says "unscored" even if there are parts.
-        if cursor.bytes(key, equal: "reward") { hasReward = true }
+        if member == .reward { hasReward = true }
         continue
       }
-      try readMember(key)
+      if let member { try read(member) } else { extra.append(try unknownMember(key)) }
     }
     try cursor.expectEnd()
     if !extra.isEmpty { record.extra = "{" + extra.joined(separator: ",") + "}" }
   }
 
-  private mutating func readMember(_ key: JSONCursor.StringBytes) throws(RecordError) {
+  /// The members that mean something.
+  private enum Member: Int {
+    case kind, text, step, schema, runID, reward, prefix, branch, rewards, groupID, logprobs, segments, parentID,
+      tokenIDs
+    case lossMask, entropies, promptText, dataSource, topLogprobs, entropyKind, groundTruth, multiplicity, trajectoryID
+    case rolloutIndex, finishReason, policyVersion, branchSegment, promptTokenIDs, branchTokenIndex
+
+    var bit: UInt32 { 1 << UInt32(rawValue) }
+  }
+
+  private func member(_ key: JSONCursor.StringBytes) -> Member? {
     // By length first: a record has two dozen keys, and most comparisons end there.
     switch key.end - key.start {
     case 4:
-      if cursor.bytes(key, equal: "kind") { return _ = try cursor.skipValue() }
-      if cursor.bytes(key, equal: "text") { return record.text = try cursor.string() }
-      if cursor.bytes(key, equal: "step") { return record.step = try cursor.integer("step") }
+      if cursor.bytes(key, equal: "kind") { return .kind }
+      if cursor.bytes(key, equal: "text") { return .text }
+      if cursor.bytes(key, equal: "step") { return .step }
     case 6:
-      if cursor.bytes(key, equal: "schema") { return try NativeFields.check(schema: cursor.string()) }
-      if cursor.bytes(key, equal: "run_id") { return record.runID = try cursor.string() }
-      if cursor.bytes(key, equal: "reward") {
-        hasReward = true
-        return record.reward = try cursor.real("reward")
-      }
-      if cursor.bytes(key, equal: "prefix") { return try readPrefix() }
-      if cursor.bytes(key, equal: "branch") { return record.branch = cursor.text(try cursor.skipObject("branch")) }
+      if cursor.bytes(key, equal: "schema") { return .schema }
+      if cursor.bytes(key, equal: "run_id") { return .runID }
+      if cursor.bytes(key, equal: "reward") { return .reward }
+      if cursor.bytes(key, equal: "prefix") { return .prefix }
+      if cursor.bytes(key, equal: "branch") { return .branch }
     case 7:
-      if cursor.bytes(key, equal: "rewards") { return try readRewards() }
+      if cursor.bytes(key, equal: "rewards") { return .rewards }
     case 8:
-      if cursor.bytes(key, equal: "group_id") { return groupID = try cursor.string() }
-      if cursor.bytes(key, equal: "logprobs") {
-        var spare = own.spareLogprobs
-        own.spareLogprobs = RealColumn()
-        let before = try readReals(.logprobs, "logprobs", &spare, isLogprob: true)
-        own.logprobs = spare
-        return prefix.logprobs = before
-      }
-      if cursor.bytes(key, equal: "segments") {
-        guard let array = try cursor.value().array else { throw cursor.fail("segments is not an array", .wrongType) }
-        return segments = array
-      }
+      if cursor.bytes(key, equal: "group_id") { return .groupID }
+      if cursor.bytes(key, equal: "logprobs") { return .logprobs }
+      if cursor.bytes(key, equal: "segments") { return .segments }
     case 9:
-      if cursor.bytes(key, equal: "parent_id") { return record.parentID = try cursor.string() }
-      if cursor.bytes(key, equal: "token_ids") {
-        return try readTokenIDs()
-      }
-      if cursor.bytes(key, equal: "loss_mask") { return try readMask() }
-      if cursor.bytes(key, equal: "entropies") {
-        var column = RealColumn()
-        prefix.entropies = try readReals(.entropies, "entropies", &column, isLogprob: false)
-        return own.entropies = column
-      }
+      if cursor.bytes(key, equal: "parent_id") { return .parentID }
+      if cursor.bytes(key, equal: "token_ids") { return .tokenIDs }
+      if cursor.bytes(key, equal: "loss_mask") { return .lossMask }
+      if cursor.bytes(key, equal: "entropies") { return .entropies }
     case 11:
-      if cursor.bytes(key, equal: "prompt_text") { return record.promptText = try cursor.string() }
-      if cursor.bytes(key, equal: "data_source") { return record.dataSource = try cursor.string() }
+      if cursor.bytes(key, equal: "prompt_text") { return .promptText }
+      if cursor.bytes(key, equal: "data_source") { return .dataSource }
     case 12:
-      if cursor.bytes(key, equal: "top_logprobs") { return try readTopLogprobs() }
-      if cursor.bytes(key, equal: "entropy_kind") { return record.entropyKind = try cursor.string() }
-      if cursor.bytes(key, equal: "ground_truth") {
-        let value = try cursor.value()
-        return record.groundTruth = value.string ?? value.text()
-      }
-      if cursor.bytes(key, equal: "multiplicity") { return record.multiplicity = try cursor.integer("multiplicity") }
+      if cursor.bytes(key, equal: "top_logprobs") { return .topLogprobs }
+      if cursor.bytes(key, equal: "entropy_kind") { return .entropyKind }
+      if cursor.bytes(key, equal: "ground_truth") { return .groundTruth }
+      if cursor.bytes(key, equal: "multiplicity") { return .multiplicity }
     case 13:
-      if cursor.bytes(key, equal: "trajectory_id") { return trajectoryID = try cursor.string() }
-      if cursor.bytes(key, equal: "rollout_index") { return record.rolloutIndex = try cursor.integer("rollout_index") }
-      if cursor.bytes(key, equal: "finish_reason") { return record.finishReason = try cursor.string() }
+      if cursor.bytes(key, equal: "trajectory_id") { return .trajectoryID }
+      if cursor.bytes(key, equal: "rollout_index") { return .rolloutIndex }
+      if cursor.bytes(key, equal: "finish_reason") { return .finishReason }
     case 14:
-      if cursor.bytes(key, equal: "policy_version") {
-        return record.policyVersion = try cursor.integer("policy_version")
-      }
-      if cursor.bytes(key, equal: "branch_segment") { return branchSegment = try cursor.integer("branch_segment") }
+      if cursor.bytes(key, equal: "policy_version") { return .policyVersion }
+      if cursor.bytes(key, equal: "branch_segment") { return .branchSegment }
     case 16:
-      if cursor.bytes(key, equal: "prompt_token_ids") {
-        var ids: [Int32] = []
-        try cursor.integers(into: &ids, "prompt_token_ids")
-        return record.promptTokenIDs = ids
-      }
+      if cursor.bytes(key, equal: "prompt_token_ids") { return .promptTokenIDs }
     case 18:
-      if cursor.bytes(key, equal: "branch_token_index") {
-        return branchTokenIndex = try cursor.integer("branch_token_index")
-      }
+      if cursor.bytes(key, equal: "branch_token_index") { return .branchTokenIndex }
     default: break
     }
-    let name = cursor.text((key.start - 1)..<(key.end + 1))
-    extra.append("\(name):\(cursor.text(try cursor.skipValue()))")
+    return nil
+  }
+
+  private mutating func read(_ member: Member) throws(RecordError) {
+    switch member {
+    case .kind: _ = try checkedText()
+    case .text: record.text = try cursor.string()
+    case .step: record.step = try cursor.integer("step")
+    case .schema: try NativeFields.check(schema: cursor.string())
+    case .runID: record.runID = try cursor.string()
+    case .reward:
+      hasReward = true
+      record.reward = try cursor.real("reward")
+    case .prefix: try readPrefix()
+    case .branch:
+      guard cursor.peek() == UInt8(ascii: "{") else { throw cursor.fail("branch is not an object", .wrongType) }
+      record.branch = try checkedText()
+    case .rewards: try readRewards()
+    case .groupID: groupID = try cursor.string()
+    case .logprobs:
+      var spare = own.spareLogprobs
+      own.spareLogprobs = RealColumn()
+      let before = try readReals(.logprobs, "logprobs", &spare, isLogprob: true)
+      own.logprobs = spare
+      prefix.logprobs = before
+    case .segments:
+      let value = try cursor.value()
+      guard let array = value.array else { throw cursor.fail("segments is not an array", .wrongType) }
+      notFinite += value.notFiniteCount
+      segments = array
+    case .parentID: record.parentID = try cursor.string()
+    case .tokenIDs: try readTokenIDs()
+    case .lossMask: try readMask()
+    case .entropies:
+      var column = RealColumn()
+      prefix.entropies = try readReals(.entropies, "entropies", &column, isLogprob: false)
+      own.entropies = column
+    case .promptText: record.promptText = try cursor.string()
+    case .dataSource: record.dataSource = try cursor.string()
+    case .topLogprobs: try readTopLogprobs()
+    case .entropyKind: record.entropyKind = try cursor.string()
+    case .groundTruth:
+      let value = try cursor.value()
+      notFinite += value.notFiniteCount
+      record.groundTruth = value.string ?? value.text()
+    case .multiplicity: record.multiplicity = try cursor.integer("multiplicity")
+    case .trajectoryID: trajectoryID = try cursor.string()
+    case .rolloutIndex: record.rolloutIndex = try cursor.integer("rollout_index")
+    case .finishReason: record.finishReason = try cursor.string()
+    case .policyVersion: record.policyVersion = try cursor.integer("policy_version")
+    case .branchSegment: branchSegment = try cursor.integer("branch_segment")
+    case .promptTokenIDs:
+      var ids: [Int32] = []
+      try cursor.integers(into: &ids, "prompt_token_ids")
+      record.promptTokenIDs = ids
+    case .branchTokenIndex: branchTokenIndex = try cursor.integer("branch_token_index")
+    }
+  }
+
+  /// A member that means nothing here, as it is kept.
+  private mutating func unknownMember(_ key: JSONCursor.StringBytes) throws(RecordError) -> String {
+    try cursor.check(key)
+    return "\(cursor.text((key.start - 1)..<(key.end + 1))):\(try checkedText())"
+  }
+
+  /// The text of the next value, which is JSON: as it stands, but with null for what JSON does not have.
+  private mutating func checkedText() throws(RecordError) -> String {
+    var strange = 0
+    let range = try cursor.checkedValue(notFinite: &strange)
+    if strange == 0 { return cursor.text(range) }
+    notFinite += strange
+    cursor.move(to: range.lowerBound)
+    return try cursor.value().text()
   }
 
   private mutating func readPrefix() throws(RecordError) {
@@ -327,15 +393,23 @@ struct NativeTrajectoryReader {
     guard cursor.take(UInt8(ascii: "{")) else { throw cursor.fail("top_logprobs is not an object", .wrongType) }
     var first = true
     var seen = 0
+    var others: [String] = []
     var nulls = 0
     // Candidates of the repetition.
     var shared = 0
     while let key = try cursor.nextKey(first: &first) {
-      if cursor.bytes(key, equal: "counts") {
+      let part =
+        cursor.bytes(key, equal: "counts")
+        ? 1 : cursor.bytes(key, equal: "token_ids") ? 2 : cursor.bytes(key, equal: "logprobs") ? 4 : 0
+      if seen & part != 0 {
+        _ = try checkedText()
+        continue
+      }
+      switch part {
+      case 1:
         try readCounts(into: &top.counts, &before.counts)
         shared = before.counts.reduce(0) { $0 + Int($1) }
-        seen |= 1
-      } else if cursor.bytes(key, equal: "token_ids") {
+      case 2:
         guard seen & 1 != 0 || repeated == 0 else { throw outOfOrder }
         top.tokenIDs.removeAll(keepingCapacity: true)
         before.tokenIDs = []
@@ -348,17 +422,16 @@ struct NativeTrajectoryReader {
           }
         }
         if goesOn { _ = try cursor.readIntegers(into: &top.tokenIDs, "top_logprobs.token_ids") }
-        seen |= 2
-      } else if cursor.bytes(key, equal: "logprobs") {
+      case 4:
         guard seen & 1 != 0 || repeated == 0 else { throw outOfOrder }
         before.logprobs = try readReals(
           .topLogprobs, "top_logprobs.logprobs", &top.logprobs, count: shared, isLogprob: true)
         nulls = missing
-        seen |= 4
-      } else {
-        _ = try cursor.skipValue()
+      default: others.append(try unknownMember(key))
       }
+      seen |= part
     }
+    if !others.isEmpty { extra.append("\"top_logprobs\":{\(others.joined(separator: ","))}") }
     guard seen == 7 else { throw cursor.fail("top_logprobs lacks counts, token_ids or logprobs", .missingField) }
     // A repetition that equals the parent's bytes is as long as it says.
     let isRead = parent == nil
@@ -400,7 +473,8 @@ struct NativeTrajectoryReader {
 
   private mutating func readRewards() throws(RecordError) {
     guard let members = try cursor.value().members else { throw cursor.fail("rewards is not an object", .wrongType) }
-    for member in members where member.value != .null {
+    for (i, member) in members.enumerated() where member.value != .null {
+      if members[..<i].contains(where: { $0.key.utf8.elementsEqual(member.key.utf8) }) { continue }
       let fields = NativeFields(member.value)
       guard member.value.members != nil else {
         throw cursor.fail("rewards.\(member.key) is not an object", .wrongType)
@@ -468,7 +542,7 @@ struct NativeTrajectoryReader {
     own.columns.logprobs = own.logprobs
     own.columns.entropies = own.entropies
     own.columns.topLogprobs = own.top
-    record.findings = Forensics.findings(own.columns, firstIndex: record.branchIndex)
+    record.findings = Forensics.findings(&own.columns, firstIndex: record.branchIndex)
     record.columns = own.columns
     guard repeated > 0 else { return true }
     if let parent {
@@ -486,6 +560,7 @@ struct NativeTrajectoryReader {
       prefix.columns.logprobs = prefix.logprobs
       prefix.columns.entropies = prefix.entropies
       prefix.columns.topLogprobs = prefix.top
+      _ = Forensics.takeSentinels(from: &prefix.columns)
       record.repeated = .columns(prefix.columns)
     }
     return true
@@ -576,13 +651,5 @@ struct NativeTrajectoryReader {
       throw RecordError(.badSegments, "the segments end at \(at), the tokens at \(record.firstIndex + n)")
     }
     return out
-  }
-}
-
-extension JSONCursor {
-  /// Takes an object and returns the range of its bytes.
-  mutating func skipObject(_ what: String) throws(RecordError) -> Range<Int> {
-    guard peek() == UInt8(ascii: "{") else { throw fail("\(what) is not an object", .wrongType) }
-    return try skipValue()
   }
 }

@@ -9,8 +9,6 @@ import Rollouts
 struct SampledTokens {
   /// Stands for a candidate whose id the log does not give; never the id of a sampled token.
   static let unknownID: Int32 = -1
-  /// Servers clamp minus infinity to this, so it says that a token was impossible and nothing about how likely it was.
-  static let sentinel = -9999.0
 
   /// One token as a log names it.
   struct Name {
@@ -62,8 +60,8 @@ struct SampledTokens {
     }
     isByID = byID
     guard byID || name.text != nil else { throw RecordError(.missingField, "\(path()) has neither token nor id") }
-    if let logprob, logprob <= Self.sentinel { sentinels.add(ids.count) }
-    logprobs.append(logprob.flatMap { $0 <= Self.sentinel ? nil : $0 })
+    if let logprob, logprob <= Forensics.sentinel { sentinels.add(ids.count) }
+    logprobs.append(logprob.flatMap { $0 <= Forensics.sentinel ? nil : $0 })
     ids.append(name.id ?? position(of: name))
     mask.append(1)
     counts.append(0)
@@ -84,7 +82,7 @@ struct SampledTokens {
     token.isListed = token.isListed || isSampled
     current = token
     guard let logprob else { return }
-    if logprob <= Self.sentinel {
+    if logprob <= Forensics.sentinel {
       sentinels.add(last)
       return
     }
@@ -167,7 +165,7 @@ struct SampledTokens {
     var unlisted = unlisted
     if let token = current, token.hasCandidates, !token.isListed { unlisted.add(ids.count - 1) }
     var out: [Finding] = []
-    if let columns { out += Forensics.findings(columns, firstIndex: 0).filter { $0.check == .zeroRun } }
+    if let columns { out += Forensics.zeroRuns(columns, firstIndex: 0) }
     if sentinels.count > 0 {
       out.append(
         Finding(

@@ -22,6 +22,9 @@ struct DocumentScanner {
   private var inScalar = false
   private static let nowhere = Int.min
 
+  /// A value has begun and not ended.
+  var isInsideValue: Bool { start != Self.nowhere }
+
   /// Forgets `n` bytes at the front of the buffer.
   mutating func drop(_ n: Int) {
     offset -= n
@@ -81,6 +84,22 @@ struct DocumentScanner {
       }
     }
     return .more(from: start == Self.nowhere ? offset : max(0, start))
+  }
+
+  /// How many bytes at the front, the first of which is one, cannot stand between values; white space between them counts.
+  static func strayBytes(in bytes: UnsafeRawBufferPointer, elements: Bool) -> Int {
+    var end = 1
+    for (i, b) in bytes.enumerated().dropFirst() {
+      switch b {
+      case 0x20, 0x0A, 0x0D, 0x09: continue
+      case UInt8(ascii: "}"), UInt8(ascii: ":"): end = i + 1
+      case UInt8(ascii: "]"), UInt8(ascii: ","):
+        if elements { return end }
+        end = i + 1
+      default: return end
+      }
+    }
+    return end
   }
 
   /// The value that is being read ends with the bytes.

@@ -83,14 +83,17 @@ public final class RecordStream {
 
   /// A list of stream chunks or of samples is one record; any other list is a list of records.
   private func previewArray(_ whole: JSONValue, _ limit: Int) -> [JSONValue] {
-    if LogFormats.recognise(whole) == nil, let elements = whole.array, let first = elements.first,
-      LogFormats.recognise(first) != nil
-    {
+    if isListOfRecords(whole), let elements = whole.array {
       layout = .elements
       return Array(elements.prefix(limit))
     }
     layout = .documents
     return [whole]
+  }
+
+  private func isListOfRecords(_ value: JSONValue) -> Bool {
+    guard LogFormats.recognise(value) == nil, let first = value.array?.first else { return false }
+    return LogFormats.recognise(first) != nil
   }
 
   private func previewLines(limit: Int) -> [JSONValue] {
@@ -141,6 +144,8 @@ public final class RecordStream {
         return parsed(range).map { ($0, isLine ? .line(isLast: isLast) : .other) }
       case .bad, .closed: return nil
       case .more(let from):
+        // A list of records need not be read whole to be known; its first element tells.
+        if let list = firstElement(of: from), isListOfRecords(list) { return (list, .other) }
         if atEnd || window.used >= longest { return firstElement(of: from).map { ($0, .other) } }
         window.grow(to: min(longest, 2 * window.capacity))
         fill()
@@ -353,18 +358,16 @@ public final class RecordStream {
     let block = pool.take(capacity: blockSize)
     let begin = position
     while block.used < blockSize, !isFinished {
-      if layout == .elements, !isInsideArray {
+      if layout == .elements, !isInsideArray, !scanner.isInsideValue {
         fill()
-        let all = slice(0..<window.used)
+        let all = slice(scanner.offset..<window.used)
         let blank = all.firstIndex { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 } ?? all.count
-        isFinished = blank == all.count && atEnd
         isInsideArray = blank < all.count && all[blank] == UInt8(ascii: "[")
-        consume(isInsideArray ? blank + 1 : blank)
-        scanner = DocumentScanner()
-        if !isInsideArray, window.used > 0 {
-          addFailure(RecordError(.invalidJSON, "text behind the array of records", at: 0), window.used, to: block)
+        // What else stands between arrays is read as documents are.
+        if isInsideArray {
+          consume(scanner.offset + blank + 1)
+          scanner = DocumentScanner()
         }
-        continue
       }
       switch scanner.next(in: slice(0..<window.used), elements: isInsideArray) {
       case .value(let range): addDocument(range, to: block, isUnterminated: false)
@@ -373,7 +376,8 @@ public final class RecordStream {
         isInsideArray = false
       case .bad(let at):
         consume(at)
-        addFailure(RecordError(.invalidJSON, "a character that cannot begin a JSON value", at: 0), 1, to: block)
+        let count = DocumentScanner.strayBytes(in: slice(0..<window.used), elements: isInsideArray)
+        addFailure(RecordError(.invalidJSON, "a character that cannot begin a JSON value", at: 0), count, to: block)
       case .more(let from):
         if atEnd {
           if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }

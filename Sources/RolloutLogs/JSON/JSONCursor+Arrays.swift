@@ -174,10 +174,10 @@ extension JSONCursor {
     DecimalConversion.powersOfFive.withUnsafeBufferPointer { table in
       DecimalConversion.exactPowersOfTen.withUnsafeBufferPointer { powers in
         guard let table = table.baseAddress, let powers = powers.baseAddress else { return }
-        while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+        while Self.isSpace(base[p]) { p &+= 1 }
         while left > 0 {
           left &-= 1
-          while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+          while Self.isSpace(base[p]) { p &+= 1 }
           let start = p
           let negative = base[p] == UInt8(ascii: "-")
           if negative { p &+= 1 }
@@ -293,10 +293,10 @@ extension JSONCursor {
             p &+= 1
             continue
           }
-          while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+          while Self.isSpace(base[p]) { p &+= 1 }
           if base[p] == UInt8(ascii: ",") {
             p &+= 1
-            while base[p] <= 0x20 && base[p] != 0 { p &+= 1 }
+            while Self.isSpace(base[p]) { p &+= 1 }
             continue
           }
           if base[p] == UInt8(ascii: "]") {
@@ -317,6 +317,11 @@ extension JSONCursor {
     scan.hasPositive = scan.hasPositive || largest > 0
     scan.missing += missing
     return !isClosed
+  }
+
+  @inline(__always)
+  private static func isSpace(_ byte: UInt8) -> Bool {
+    byte <= 0x20 && (byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09)
   }
 
   /// How many of a word's bytes, from the lowest, are ASCII digits.

@@ -213,9 +213,9 @@ public struct JSONCursor {
 
   // MARK: Skipping
 
-  /// Takes any value without decoding it and returns the range of its bytes.
+  /// Takes any value without decoding it and returns the range of its bytes, for those who look for what stands behind it.
   ///
-  /// Strings are checked for being closed, numbers and words only for their characters.
+  /// Strings are checked for being closed, numbers and words only for their characters; `checkedValue` checks all.
   mutating func skipValue() throws(RecordError) -> Range<Int> {
     skipSpace()
     let start = at
