@@ -1,5 +1,5 @@
 /// The sum of known entropies, nats; `nil` where none is known.
-func entropySum(_ entropies: [Double]) -> Double? {
+public func entropySum(_ entropies: [Double]) -> Double? {
   var sum = 0.0
   var isKnown = false
   for x in entropies where !x.isNaN {

@@ -142,6 +142,8 @@ public struct ReplayRun: Sendable, Equatable {
 
 /// The parameters of ARPO's branching rule, the run's own where it names them.
 public struct BranchingSettings: Sendable, Equatable {
+  /// The algorithm that branched, as logged; `nil` where the log does not say.
+  public var algorithm: String?
   /// The code's base probability `bp`.
   public var branchProbability = 0.5
   /// The code's `w`, the paper's beta.

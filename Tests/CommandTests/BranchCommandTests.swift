@@ -163,10 +163,90 @@ import TestSupport
     #expect(first.status == 0 && first.output == again.output)
     #expect(try Tool.run(base + ["--seed", "6"]).output != first.output)
     // One algorithm alone draws what it draws beside others.
-    let alone = try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5", "--algorithm", "global"])
-    let all = try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5"])
-      .filter { $0["algorithm"] as? String == "global" }
+    // Spreads are over the groups that all algorithms have one in, and so depend on which they are.
+    func ownNumbers(_ rows: [[String: Any]]) -> [[String: Any]] {
+      rows.filter { $0["algorithm"] as? String == "global" }.map { row in row.filter { !$0.key.hasPrefix("spread") } }
+    }
+    let alone = ownNumbers(
+      try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5", "--algorithm", "global"]))
+    let all = ownNumbers(try ndjson(["simulate", database, "--repetitions", "20", "--seed", "5"]))
     #expect(GoldenJSON.differences(alone, all, tolerance: 0).isEmpty)
+  }
+
+  /// A page as one line.
+  private static func unwrapped(_ page: String) -> String {
+    page.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+  }
+
+  /// Over how many groups spreads are means, in every format.
+  @Test func spreadsNameTheirGroups() throws {
+    let log = (0..<6).flatMap { g -> [String] in
+      let fork = g < 3
+      func line(_ t: Int, _ tokens: String, _ reward: Double, _ parent: String = "") -> String {
+        #"{"kind":"trajectory","group_id":"g\#(g)","trajectory_id":"g\#(g)/\#(t)",\#(parent)"token_ids":\#(tokens),"#
+          + (parent.isEmpty ? #""loss_mask":[1,0,1],"# : "") + #""multiplicity":\#(t + 1),"reward":\#(reward)}"#
+      }
+      return [line(0, "[1,9,2]", fork ? 0 : 0.5), line(1, "[3,9,4]", fork ? 1 : 0.501)]
+        + (fork ? [line(2, "[5]", 1, #""parent_id":"g\#(g)/0","branch_token_index":2,"#)] : [])
+    }
+    let path = folder.path("mixed.db")
+    #expect(try Tool.run(["import", path, try folder.write(log, "mixed.jsonl"), "--quiet"]).status == 0)
+    let base = ["simulate", path, "--repetitions", "40", "--algorithm", "tree-grpo,global"]
+    let rows = try ndjson(base)
+    #expect(rows.map { $0["spread_groups"] as? Int } == [3, 3])
+    #expect(rows.map { $0["groups_with_spread"] as? Int } == [3, 6])
+    #expect(rows.map { $0["copies_left_out"] as? Int } == [12, 12])
+    #expect(rows.allSatisfy { $0["spread"] as? Double ?? 0 > 0.3 })
+    let run = try #require((try document(base)["runs"] as? [[String: Any]])?.first)
+    #expect(run["spread_groups"] as? Int == 3 && run["copies_left_out"] as? Int == 12)
+    let page = Self.unwrapped(try Tool.run(base).text)
+    #expect(page.contains("over the 3 of 6 groups in which every algorithm that has any has one (tree-grpo in 3)"))
+    #expect(page.contains("12 leaves that records stand for as padded copies"))
+  }
+
+  /// What an algorithm of its own drew is not held against ARPO's coin.
+  @Test func otherAlgorithmsDraws() throws {
+    let log = try String(contentsOfFile: Self.draws, encoding: .utf8)
+      .replacing("\"branching\":{\"algorithm\":\"arpo\"", with: "\"branching\":{\"algorithm\":\"mine\"")
+    try folder.write(log.split(separator: "\n").map(String.init), "mine.jsonl")
+    let mine = folder.path("mine.db")
+    #expect(try Tool.run(["import", mine, folder.path("mine.jsonl"), "--quiet"]).status == 0)
+    let runs = try #require(try document(["branches", mine])["runs"] as? [[String: Any]])
+    let recorded = runs.compactMap { $0["recorded"] as? [String: Any] }
+    #expect(
+      recorded.map { $0["not_checked"] as? Int } == [82, 131] && recorded.allSatisfy { $0["drawn"] as? Int == 0 })
+    let page = Self.unwrapped(try Tool.run(["branches", mine]).text)
+    #expect(page.contains("82 decisions with a draw not checked") && page.contains("not of mine"))
+  }
+
+  /// Settings that no sampler can have had are not believed, and numbers at the ends of what there is end no command.
+  @Test func impossibleNumbers() throws {
+    let log =
+      [
+        #"{"schema":"arpo-rollout/1","kind":"run","run_id":"odd","tokenizer":{"vocab_size":1000},"branching":{"rollouts":"#
+          + #"9223372036854775807,"initial_rollouts":-1,"beam_size":-9223372036854775808,"window_tokens":-5,"top_k":0}}"#
+      ]
+      + (0..<8).map { i in
+        let entropies = (0..<5).map { _ in i % 2 == 0 ? "1e20" : "1e308" }.joined(separator: ",")
+        return #"{"kind":"trajectory","group_id":"g\#(i % 3)","trajectory_id":"t\#(i)","token_ids":[1,2,3,4,\#(i)],"#
+          + #""loss_mask":[1,0,1,0,1],"segments":[{"kind":"tool_call","start":0,"end":1,"tool":"search"},"#
+          + #"{"kind":"tool_result","start":1,"end":2,"tool":"search"},{"kind":"tool_call","start":2,"end":3,"tool":"python"},"#
+          + #"{"kind":"tool_result","start":3,"end":4,"tool":"python"},{"kind":"answer","start":4,"end":5}],"#
+          + #""entropies":[\#(entropies)],"entropy_kind":"exact","reward":\#(i % 2 == 0 ? "" : "-")1.7e308}"#
+      }
+    let path = folder.path("odd.db")
+    #expect(try Tool.run(["import", path, try folder.write(log, "odd.jsonl"), "--quiet"]).status == 0)
+    for command in [
+      ["audit", path], ["audit", path, "--calls"], ["audit", path, "--curve"], ["branches", path],
+      ["branches", path, "--rule", "paper"], ["branches", path, "--calls"], ["simulate", path, "--repetitions", "3"],
+      ["branches", path, "--sweep", "beta=0,1", "--repetitions", "2"], ["budget", path], ["score", path],
+      ["compare", path], ["attribute", path, "--strategy", "all"], ["tree", path, "g0"],
+    ] {
+      for format in ["table", "json"] where !(command.contains("--sweep") && format == "json") {
+        let run = try Tool.run(command + ["--format", format])
+        #expect(run.status == 0, "\(command) \(format): \(run.status) \(run.errors.suffix(300))")
+      }
+    }
   }
 
   /// A sweep's row at the base setting is the simulation's.

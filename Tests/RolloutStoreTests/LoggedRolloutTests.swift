@@ -119,4 +119,43 @@ import Testing
       #expect(turns.ways(count: tree.count).allSatisfy { !$0.isEmpty })
     }
   }
+
+  /// The same decisions as another algorithm would have drawn them.
+  private func recorded(as algorithm: String?, trainer: String? = "arpo", mirrored: Bool = false) throws
+    -> RecordedBranches
+  {
+    var recorded = RecordedBranches()
+    for var group in try groups() {
+      #expect(group.run.branching.algorithm == "arpo")
+      group.run.branching.algorithm = algorithm
+      group.run.algorithm = trainer
+      for t in group.trajectories.indices where mirrored {
+        var trajectory = group.trajectories[t]
+        if let draw = trajectory.branch?.draw { trajectory.branch?.draw = 1 - draw }
+        for d in trajectory.decisions.indices {
+          if let draw = trajectory.decisions[d].branch.draw { trajectory.decisions[d].branch.draw = 1 - draw }
+        }
+        group.trajectories[t] = trajectory
+      }
+      recorded += try GroupBranches(group, options: BranchingOptions()).recorded
+    }
+    return recorded
+  }
+
+  /// AEPO's code branches on a high draw, ARPO's on a low one; of others nothing is said.
+  @Test func drawsAreJudgedByTheirOwnAlgorithm() throws {
+    let aepo = try recorded(as: "AEPO", mirrored: true)
+    #expect(aepo.drawn == 213 && aepo.consistent == 213 && aepo.unchecked == 0)
+    // Its penalty is not in the log, so there is nothing to replay.
+    #expect(aepo.replayed == 0 && aepo.largestDifference == nil)
+    #expect(try recorded(as: "aepo").consistent < 213)
+    #expect(try recorded(as: nil, trainer: "aepo", mirrored: true).consistent == 213)
+    let other = try recorded(as: "tree-grpo")
+    #expect(other.unchecked == 213 && other.drawn == 0 && other.replayed == 0 && other.forks == 77)
+    #expect(try recorded(as: nil, trainer: "grpo").unchecked == 213)
+    // ARPO is trained as GRPO.
+    for (algorithm, trainer) in [("arpo", "grpo"), (nil, "arpo"), (nil, nil)] {
+      #expect(try recorded(as: algorithm, trainer: trainer).reproduced == 213)
+    }
+  }
 }

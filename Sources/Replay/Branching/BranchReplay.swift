@@ -86,7 +86,7 @@ extension BranchReplay {
       let candidates = ARPOCandidates(tree.group.trajectories[t], path: path, topK: settings.topK)
       let own = path.ownedSegments.map { range in
         let (sum, positions) =
-          codeValues.map { entropySum($0.values(t, range.prefix(settings.windowTokens))) }
+          codeValues.map { knownSum($0.values(t, range.prefix(settings.windowTokens))) }
           ?? candidates.sum(over: range, window: settings.windowTokens)
         let value = vocabulary.flatMap { v in sum.map { $0 / logarithm(v) } }
         return ARPOSegment(range: range, positions: positions, sum: sum, value: value)
@@ -122,7 +122,9 @@ private struct RunRules {
   let vocabulary: Double?
 
   func code(now: Double?, baseline: Double?) -> CodeDecision {
-    guard let now, let baseline else { return CodeDecision(now: now, deltaH: nil, probability: nil) }
+    guard let now, let baseline, (now - baseline).isFinite else {
+      return CodeDecision(now: now, deltaH: nil, probability: nil)
+    }
     let p = arpoBranchProbability(
       deltaH: now - baseline, branchProbability: settings.branchProbability, entropyWeight: settings.entropyWeight)
     return CodeDecision(now: now, deltaH: now - baseline, probability: p)
@@ -136,15 +138,15 @@ private struct RunRules {
   }
 
   private func change(_ deltaH: Double?) -> PaperChange {
+    let deltaH = deltaH.flatMap { $0.isFinite ? $0 : nil }
     let p = deltaH.map { settings.alpha + settings.entropyWeight * $0 }
     return PaperChange(deltaH: deltaH, probability: p, branches: p.map { $0 > settings.tau })
   }
 }
 
 /// The sum of known entropies, and how many are known.
-private func entropySum(_ values: [Double]) -> (sum: Double?, positions: Int) {
-  let known = values.filter { !$0.isNaN }
-  return (known.isEmpty ? nil : known.reduce(0, +), known.count)
+private func knownSum(_ values: [Double]) -> (sum: Double?, positions: Int) {
+  (entropySum(values), values.count { !$0.isNaN })
 }
 
 /// Where a group's forks lie, and how many the code's rule would expect.

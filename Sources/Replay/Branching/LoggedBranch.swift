@@ -13,12 +13,6 @@ public struct LoggedBranch: Sendable, Equatable {
 
   /// A branch of which nothing is known.
   public init() {}
-
-  /// Whether the draw takes the branch by the probability beside it: draw <= probability, as ARPO's code compares.
-  public var isConsistent: Bool? {
-    guard let draw, let probability else { return nil }
-    return draw <= probability
-  }
 }
 
 /// What a log says of one attempt to branch: an entry of a trajectory's `branch_decisions`.

@@ -20,7 +20,7 @@ struct LoggedRollout {
       let normalizer = EntropyNormalizer.logVocabulary.value(vocabSize: tree.group.run.vocabSize)
     else { return nil }
     let branching = AdaptiveBranching(
-      rule: .arpoCode(branchProbability: settings.branchProbability, entropyWeight: settings.entropyWeight),
+      rule: (LoggedCoin(of: tree.group.run) ?? .arpo).rule(settings),
       initialRollouts: initial, attempts: max(0, (settings.beamSize ?? 2) - 1), timing: .lagged,
       normalizer: normalizer, topUp: .onePerRound)
     var machine = AdaptiveRollout(

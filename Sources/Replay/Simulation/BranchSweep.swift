@@ -112,7 +112,8 @@ public struct BranchSweep {
       }
       return SimulatedGroup(
         run: group.run, id: group.id, trajectories: tree.count, scored: group.trajectories.count { $0.reward != nil },
-        textOnly: tree.paths.count { $0.unit == .segment }, splits: longest.splits, tallies: tallies)
+        textOnly: tree.paths.count { $0.unit == .segment }, splits: longest.splits,
+        copies: group.copies, tallies: tallies)
     }
   }
 

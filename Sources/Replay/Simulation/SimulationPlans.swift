@@ -66,7 +66,8 @@ public struct SimulationOptions: Sendable {
   /// Tree-GRPO's numbers for a run.
   public func expansion(of run: ReplayRun) -> RandomExpansion {
     let leaves = max(1, min(kept, 1 + expansions * rounds))
-    let trees = trees ?? max(1, Int((Double(rollouts(of: run)) / Double(leaves)).rounded()))
+    let (whole, rest) = rollouts(of: run).quotientAndRemainder(dividingBy: leaves)
+    let trees = trees ?? max(1, whole + (rest >= leaves - rest ? 1 : 0))
     return RandomExpansion(trees: trees, expansions: expansions, rounds: rounds, kept: kept)
   }
 

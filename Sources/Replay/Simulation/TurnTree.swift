@@ -49,8 +49,6 @@ public struct TurnTree: Sendable {
   public let rewards: [Double?]
   /// How many equal leaves each trajectory stands for.
   public let multiplicities: [Int]
-  /// Whether tokens are tokens, and not segments.
-  public let hasTokens: Bool
   /// Forks between points.
   public private(set) var splits = 0
 
@@ -61,7 +59,6 @@ public struct TurnTree: Sendable {
   init(_ tree: RolloutTree, _ entropies: DecisionEntropies, window: Int) {
     rewards = tree.group.trajectories.map(\.reward)
     multiplicities = tree.group.trajectories.map(\.multiplicity)
-    hasTokens = tree.paths.allSatisfy { $0.unit == .token }
     let stretches = Stretches(tree)
     var builder = TurnBuilder(tree, entropies, stretches, window: window)
     roots = builder.continuations(of: nil)

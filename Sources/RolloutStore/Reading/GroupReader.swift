@@ -273,16 +273,21 @@ extension BranchingSettings {
   init(logged json: String?) {
     self.init()
     guard let json, let value = try? JSONValue(parsing: json) else { return }
+    algorithm = value["algorithm"]?.string
     branchProbability = value["branch_probability"]?.double ?? branchProbability
     entropyWeight = value["entropy_weight"]?.double ?? entropyWeight
-    windowTokens = value["window_tokens"]?.int ?? windowTokens
-    topK = value["top_k"]?.int ?? topK
+    // Numbers that no sampler can have used count as not named.
+    func count(_ key: String, from least: Int) -> Int? {
+      value[key]?.int.flatMap { (least...1_000_000).contains($0) ? $0 : nil }
+    }
+    windowTokens = count("window_tokens", from: 1) ?? windowTokens
+    topK = count("top_k", from: 1) ?? topK
     alpha = value["alpha"]?.double ?? alpha
     tau = value["tau"]?.double ?? tau
-    rollouts = value["rollouts"]?.int
-    initialRollouts = value["initial_rollouts"]?.int
-    beamSize = value["beam_size"]?.int
-    callLimit = value["call_limit"]?.int
+    rollouts = count("rollouts", from: 1)
+    initialRollouts = count("initial_rollouts", from: 0)
+    beamSize = count("beam_size", from: 1)
+    callLimit = count("call_limit", from: 0)
   }
 }
 

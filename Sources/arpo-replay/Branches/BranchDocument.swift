@@ -69,6 +69,7 @@ struct BranchDocument {
   private func recorded(_ r: RecordedBranches) -> DocumentValue {
     .object([
       ("forks", .int(r.forks)), ("drawn", .int(r.drawn)), ("consistent", .int(r.consistent)),
+      ("not_checked", .int(r.unchecked)),
       ("replayed", .int(r.replayed)), ("reproduced", .int(r.reproduced)),
       ("largest_difference", .number(r.largestDifference)), ("groups_in_order", .int(r.groupsInOrder)),
       ("groups_in_other_order", .int(r.groupsInOtherOrder)),

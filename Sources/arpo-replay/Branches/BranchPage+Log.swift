@@ -50,13 +50,19 @@ extension BranchPage {
   /// What the log records of its own decisions, `nil` if nothing.
   var recorded: String? {
     let r = run.recorded
-    if r.forks == 0, r.drawn == 0 { return nil }
+    if r.forks == 0, r.drawn == 0, r.unchecked == 0 { return nil }
     var out = traits.heading("What the log records of its decisions")
     if r.forks > 0 { out += traits.wrapped("\(traits.counted(r.forks, "fork")) with a reason") }
     if r.drawn > 0 {
       out += traits.wrapped(
         "\(traits.counted(r.drawn, "decision")) with a draw: \(traits.grouped(r.consistent)) as the probability beside it"
           + " says", style: r.consistent == r.drawn ? .plain : .yellow)
+    }
+    if r.unchecked > 0 {
+      let name = run.run.branching.algorithm ?? run.run.algorithm ?? ""
+      out += traits.wrapped(
+        "\(traits.counted(r.unchecked, "decision")) with a draw not checked: which draws branch is known of ARPO's code and"
+          + " AEPO's, not of \(traits.safe(name))", style: .yellow)
     }
     if r.replayed > 0 {
       out += traits.wrapped(

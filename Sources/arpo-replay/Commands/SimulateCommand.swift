@@ -21,7 +21,9 @@ struct SimulateCommand: ParsableCommand {
 
       Spread is the expected standard deviation (n - 1) of a group's rewards: of r - mean, the advantage of Dr. GRPO. It \
       is taken over pairs of leaves, pairs that share a prefix and others each by those that the log holds, so that what \
-      nobody sampled does not hide how alike siblings are. Signal is the share of groups whose logged rewards differ.
+      nobody sampled does not hide how alike siblings are. Its means are over the groups in which every algorithm that \
+      has a spread in any group has one, so that algorithms are compared on the same groups. Signal is the share of groups \
+      whose logged rewards differ.
 
       Exit codes: \(ExitStatus.summary)
       """)

@@ -30,7 +30,8 @@ struct SimulationOutput {
     ]
     .flatMap { [$0, $0 + "_low", $0 + "_high"] }
     + [
-      "sibling_pairs", "decisions", "blind", "unknown", "roots_at_start", "leaves_logged", "leaves_scored",
+      "spread_groups", "groups_with_spread", "copies_left_out", "sibling_pairs", "decisions", "blind", "unknown",
+      "roots_at_start", "leaves_logged", "leaves_scored",
       "leaves_cut",
       "unsampled_forks", "unsampled_roots", "calls_on_stand_ins", "tokens_on_stand_ins", "monitor_calls",
       "monitor_tokens",
@@ -51,6 +52,7 @@ struct SimulationOutput {
       .text(row.algorithm.rawValue), .text(SimulationWords.formula(row)), .int(options.repetitions),
     ]
     let rest: [CellValue] = [
+      .int(run.spreadGroups), .int(row.groupsWithSpread), .int(run.copies),
       .number(tally.pairs > 0 ? Double(tally.siblingPairs) / Double(tally.pairs) : nil), mean(tally.decisions),
       mean(tally.blind), mean(tally.unknown), mean(tally.initialRollouts),
       mean(tally.loggedLeaves), mean(tally.scoredLeaves), mean(tally.cutLeaves), mean(tally.unsampledForks),
@@ -77,7 +79,8 @@ struct SimulationOutput {
             .object([
               ("run_id", .string(run.run.id)), ("groups", .int(run.groups)), ("trajectories", .int(run.trajectories)),
               ("scored", .int(run.scored)), ("text_only_trajectories", .int(run.textOnly)),
-              ("forks_inside_turns", .int(run.splits)), ("rollouts", .int(options.rollouts(of: run.run))),
+              ("forks_inside_turns", .int(run.splits)), ("copies_left_out", .int(run.copies)),
+              ("spread_groups", .int(run.spreadGroups)), ("rollouts", .int(options.rollouts(of: run.run))),
               ("initial_rollouts", .int(options.initialRollouts(of: run.run))),
               ("beam_size", .int(options.attempts(of: run.run) + 1)),
               ("call_limit", .integer(options.callLimit(of: run.run))),
@@ -167,6 +170,7 @@ struct SimulationOutput {
       "spread: standard deviation (n - 1) of a group's rewards, from pairs of logged leaves: pairs that share a prefix and"
         + " pairs that do not each stand for all of their kind; a call: the same for each executed tool call; signal: share"
         + " of groups whose logged rewards differ")
+    out += traits.note(spreadGroups(run, rows, traits))
     out += "\n" + traits.heading("What the log cannot tell")
     let total = rows.reduce(into: SimulationTally()) { $0.add($1.tally) }
     let unsampled = rows.map { row -> String in
@@ -194,7 +198,31 @@ struct SimulationOutput {
         "\(traits.counted(run.splits, "fork")) of the log not behind a tool result: no algorithm here makes such, so of"
           + " their branches one is drawn, and the others are left out")
     }
+    if run.copies > 0 {
+      out += traits.wrapped(
+        "\(traits.counted(run.copies, "leaf", "leaves")) that records stand for as padded copies: a copy is no draw of the"
+          + " policy, so a record is one continuation and one leaf here, whatever its multiplicity")
+    }
     for row in rows { out += traits.fact(row.algorithm.rawValue, SimulationWords.formula(row), style: .dim) }
+    return out
+  }
+}
+
+extension SimulationOutput {
+  /// Over which groups spreads are means, and for want of whom others are left out.
+  private func spreadGroups(_ run: RunSimulation, _ rows: [SimulationRow], _ traits: TerminalTraits) -> String {
+    let compared = rows.filter { $0.groupsWithSpread > 0 }
+    if compared.isEmpty {
+      return "no group has a spread: in none are two logged leaves with a reward of each kind of pair"
+    }
+    let groups = traits.counted(run.groups, "group")
+    var out = "spread and a call: over the \(traits.grouped(run.spreadGroups)) of \(groups) in which "
+    out += compared.count == 1 ? "\(compared[0].algorithm.rawValue) has one" : "every algorithm that has any has one"
+    let lacking = compared.filter { $0.groupsWithSpread < run.groups }
+    if compared.count > 1, !lacking.isEmpty {
+      let told = lacking.map { "\($0.algorithm.rawValue) in \(traits.grouped($0.groupsWithSpread))" }
+      out += " (\(told.joined(separator: ", "))); --algorithm compares fewer on more groups"
+    }
     return out
   }
 }
