@@ -53,7 +53,8 @@ let package = Package(
       swiftSettings: settings),
     .target(name: "Evaluation", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
     .target(name: "Exporting", dependencies: ["Rollouts", "Replay"], swiftSettings: settings),
-    .target(name: "Learner", dependencies: ["Policy", "Replay", "Rollouts"], swiftSettings: settings),
+    .target(
+      name: "Learner", dependencies: ["AdaptiveRollout", "Policy", "Replay", "Rollouts"], swiftSettings: settings),
     .target(
       name: "Queries", path: "Queries",
       resources: [

@@ -7,13 +7,21 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable {
   /// A generator that starts from a seed.
   public init(seed: UInt64) { state = seed }
 
-  /// The next 64 bits.
-  public mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var x = state
+  /// What the state grows by with each draw: 2^64 over the golden ratio.
+  @inlinable public static var increment: UInt64 { 0x9E37_79B9_7F4A_7C15 }
+
+  /// splitmix64's finaliser: a bijection whose every output bit depends on every input bit.
+  @inlinable public static func mix(_ x: UInt64) -> UInt64 {
+    var x = x
     x = (x ^ x >> 30) &* 0xBF58_476D_1CE4_E5B9
     x = (x ^ x >> 27) &* 0x94D0_49BB_1331_11EB
     return x ^ x >> 31
+  }
+
+  /// The next 64 bits.
+  public mutating func next() -> UInt64 {
+    state &+= Self.increment
+    return Self.mix(state)
   }
 
   /// Uniform on [0, 1), in steps of 2^-53.
@@ -31,5 +39,14 @@ public struct SeededRandom: RandomNumberGenerator, Sendable, Hashable {
       while product.low < least { product = next().multipliedFullWidth(by: n) }
     }
     return Int(product.high)
+  }
+
+  /// The values in a random order, each as likely as any other (Fisher and Yates).
+  ///
+  /// The standard library does not promise that its `shuffled(using:)` stays what it is; seeds have to.
+  public mutating func shuffled<Value>(_ values: [Value]) -> [Value] {
+    var out = values
+    for i in out.indices.dropLast() { out.swapAt(i, i + below(out.count - i)) }
+    return out
   }
 }

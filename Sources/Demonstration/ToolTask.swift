@@ -51,8 +51,8 @@ public struct ToolTask: Sendable {
   /// Some of the questions, half of them lookups, drawn without replacement.
   public func questions(_ count: Int, seed: UInt64) -> [TaskQuestion] {
     var random = SeededRandom(seed: seed, stream: "questions")
-    let lookups = questions.filter { $0.kind == .lookup }.shuffled(using: &random).prefix(count / 2)
-    let sums = questions.filter { $0.kind == .sum }.shuffled(using: &random).prefix(count - lookups.count)
+    let lookups = random.shuffled(questions.filter { $0.kind == .lookup }).prefix(count / 2)
+    let sums = random.shuffled(questions.filter { $0.kind == .sum }).prefix(count - lookups.count)
     return Array(lookups) + Array(sums)
   }
 

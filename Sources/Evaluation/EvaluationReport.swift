@@ -63,22 +63,19 @@ public struct EvaluationReport: Sendable {
   private var windows: [String: WindowMeans] = [:]
   private let replicates: Int
   private let seed: UInt64
-  private let run: String
   private var sums = (before: WeightSums(), after: WeightSums())
-  private var shares: (before: [Double], after: [Double]) = ([], [])
+  /// The least share of effective leaves of any group; `nil` until one is weighted.
+  private var leastShare: (before: Double, after: Double)?
   /// Groups, leaves, unscored leaves and scored leaves without behaviour logprobs.
   public private(set) var counts = (groups: 0, leaves: 0, unscored: 0, withoutBehaviour: 0)
   /// Largest weight of any leaf after the update.
   public private(set) var maximumWeight = 0.0
 
-  /// - Parameters:
-  ///   - replicates: of the bootstrap over groups; 0: no intervals.
-  ///   - run: names the draws.
-  public init(replicates: Int = 1000, seed: UInt64 = 0, run: String) {
-    means = GroupMeans(cells: Cell.count, replicates: replicates, seed: seed, run: run)
+  /// - Parameter replicates: of the bootstrap over groups; 0: no intervals.
+  public init(replicates: Int = 1000, seed: UInt64 = 0) {
+    means = GroupMeans(cells: Cell.count, replicates: replicates, seed: seed)
     self.replicates = replicates
     self.seed = seed
-    self.run = run
   }
 
   /// Adds a group.
@@ -97,8 +94,8 @@ public struct EvaluationReport: Sendable {
       }
       sums.before += rewards.before.weightSums
       sums.after += rewards.after.weightSums
-      shares.before.append(rewards.before.effectiveSampleShare)
-      shares.after.append(rewards.after.effectiveSampleShare)
+      let (before, after) = (rewards.before.effectiveSampleShare, rewards.after.effectiveSampleShare)
+      leastShare = (min(leastShare?.before ?? before, before), min(leastShare?.after ?? after, after))
       maximumWeight = max(maximumWeight, rewards.after.maximumWeight)
     }
     let margins = group.margins
@@ -106,9 +103,9 @@ public struct EvaluationReport: Sendable {
     cells.append((Cell.marginAfter, margins.reduce(0) { $0 + $1.after }, margins.count))
     cells.append((Cell.marginChange, margins.reduce(0) { $0 + $1.after - $1.before }, margins.count))
     cells.append((Cell.marginRaised, Double(margins.count { $0.after > $0.before }), margins.count))
-    means.add(group: group.id, cells)
+    means.add(run: group.run, group: group.id, cells)
     for (name, shift) in group.shifts {
-      windows[name, default: WindowMeans(replicates: replicates, seed: seed, run: run)].add(group.id, shift)
+      windows[name, default: WindowMeans(replicates: replicates, seed: seed)].add(group, shift)
     }
   }
 
@@ -132,12 +129,14 @@ public struct EvaluationReport: Sendable {
 
   /// The policies' effective sample sizes; `nil` where nothing is weighted.
   public var effective: (before: Effective, after: Effective)? {
-    guard let before = shares.before.min(), let after = shares.after.min() else { return nil }
+    guard let leastShare else { return nil }
     return (
       Effective(
-        share: sums.before.effectiveShare, leastOfGroup: before, meanWeight: sums.before.weight / sums.before.design),
+        share: sums.before.effectiveShare, leastOfGroup: leastShare.before,
+        meanWeight: sums.before.weight / sums.before.design),
       Effective(
-        share: sums.after.effectiveShare, leastOfGroup: after, meanWeight: sums.after.weight / sums.after.design)
+        share: sums.after.effectiveShare, leastOfGroup: leastShare.after,
+        meanWeight: sums.after.weight / sums.after.design)
     )
   }
 
@@ -216,13 +215,13 @@ public struct EvaluationReport: Sendable {
 private struct WindowMeans: Sendable {
   var means: GroupMeans
 
-  init(replicates: Int, seed: UInt64, run: String) {
-    means = GroupMeans(cells: 4, replicates: replicates, seed: seed, run: run)
+  init(replicates: Int, seed: UInt64) {
+    means = GroupMeans(cells: 4, replicates: replicates, seed: seed)
   }
 
-  mutating func add(_ group: String, _ shift: PolicyShift) {
+  mutating func add(_ group: GroupEvaluation, _ shift: PolicyShift) {
     means.add(
-      group: group,
+      run: group.run, group: group.id,
       [
         (0, shift.entropyBefore, shift.count), (1, shift.entropyAfter, shift.count), (2, shift.k1, shift.count),
         (3, shift.k3, shift.count),

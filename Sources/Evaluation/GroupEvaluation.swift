@@ -20,6 +20,8 @@ public struct GroupEvaluation: Sendable {
     public var rewards: Double
   }
 
+  /// The run.
+  public var run: String
   /// The group's id.
   public var id: String
   /// `nil`: no leaf has a reward and behaviour logprobs.
@@ -59,7 +61,7 @@ public struct GroupEvaluator: Sendable {
   public func evaluate(_ tree: RolloutTree, _ leaves: [ScoredLeaf?]) -> GroupEvaluation {
     let rewards = tree.group.trajectories.enumerated().map { t, x in leaves[t] == nil ? nil : x.reward }
     var out = GroupEvaluation(
-      id: tree.group.id, rewards: nil, margins: margins(tree, leaves, rewards), shifts: [:],
+      run: tree.group.run.id, id: tree.group.id, rewards: nil, margins: margins(tree, leaves, rewards), shifts: [:],
       leaves: leaves.count { $0 != nil }, unscored: leaves.count { $0 != nil } - rewards.count { $0 != nil },
       withoutBehaviour: 0)
     let weighted = zip(leaves, rewards).map { leaf, reward -> Double? in

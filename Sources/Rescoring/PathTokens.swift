@@ -156,17 +156,9 @@ struct PathTokens {
   // A segment with text and no tokens stood in the policy's context, but which tokens is not in the log.
   private mutating func cutUnknownText(_ t: Int, _ tree: RolloutTree) {
     guard ids != .retokenized, reason == nil else { return }
-    let path = tree.paths[t]
-    for segment in path.segments where segment.start == segment.end && segment.start < response.count {
-      let owner = tree.group.trajectories[segment.storedBy]
-      let hasText = owner.segments.contains {
-        $0.start == segment.start && $0.end == segment.end && !($0.text ?? "").isEmpty
-      }
-      guard hasText else { continue }
-      reason = "from response index \(segment.start) on the context holds text whose tokens are not in the log"
-      response.removeSubrange(segment.start...)
-      return
-    }
+    guard let start = tree.unknownTexts(of: t).first, start < response.count else { return }
+    reason = "from response index \(start) on the context holds text whose tokens are not in the log"
+    response.removeSubrange(start...)
   }
 
   private mutating func judge(_ options: RescoreOptions, _ vocabulary: Int, _ noPrompt: String?) {

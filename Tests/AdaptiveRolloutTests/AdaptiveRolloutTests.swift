@@ -355,4 +355,11 @@ import Testing
       }
     }
   }
+
+  /// Whatever the standard library's shuffling becomes.
+  @Test func aSeedsOrderStaysWhatItIs() {
+    var random = SeededRandom(seed: 1)
+    #expect(random.shuffled(Array(0..<10)) == [5, 7, 9, 6, 3, 8, 2, 0, 1, 4])
+    #expect(random.shuffled([Int]()).isEmpty && random.shuffled([7]) == [7])
+  }
 }

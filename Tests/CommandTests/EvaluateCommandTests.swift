@@ -132,6 +132,15 @@ import TestSupport
     #expect(told.0["status"] as? String == "estimated")
   }
 
+  /// The log's logprobs are of temperature 1, so a policy at another one is not divided by them.
+  @Test func anotherTemperatureThanTheLogs() throws {
+    let after = ["--after", scratch.path("tiny"), "--all"]
+    #expect(try evaluate(after + ["--temperature", "0.3"], status: 1).1.contains("cannot be compared"))
+    #expect(try evaluate(after + ["--temperature", "1"]).0["status"] as? String == "estimated")
+    let told = try evaluate(after + ["--temperature", "0.3", "--behaviour", "before"]).0
+    #expect((told["notes"] as? [String])?.contains { $0.contains("counts as sampled at 0.3") } == true)
+  }
+
   @Test func wrongUsage() throws {
     #expect(try evaluate([], status: 64).1.contains("--adapter or --after"))
     #expect(try evaluate(["--after", scratch.path("tiny")], status: 64).1.contains("--all"))

@@ -274,4 +274,96 @@ import TestSupport
     let other = try learn("run", options + ["--resume", "--seed", "3"])
     #expect(other.status == 1 && other.errors.contains("seed was 0, is now 3"), "\(other.errors)")
   }
+
+  /// The same folder with other weights is another policy.
+  @Test func anotherCheckpointCannotGoOn() throws {
+    let policy = folder.path("policy")
+    try FileManager.default.copyItem(atPath: TrainingLog.checkpoint, toPath: policy)
+    func run(_ more: [String]) throws -> Spawned {
+      try Tool.run(
+        [
+          "learn", database, "--policy", policy, "--threads", "1", "--attribution", "arpo-hard", "--out",
+          folder.path("run"), "--stop-ess", "1.5",
+        ] + Self.small + more)
+    }
+    #expect(try run([]).status == 6)
+    let options = try #require(try manifest("run")["options"] as? [String: Any])
+    #expect((options["policy_sha256"] as? String)?.count == 64 && options["adapter_sha256"] is NSNull)
+    #expect(options["instruction_set"] is String)
+    #expect(try run(["--resume"]).errors.contains("was begun otherwise") == false)
+    let name = try #require(
+      try FileManager.default.contentsOfDirectory(atPath: policy).first { $0.hasSuffix(".safetensors") })
+    var weights = try Data(contentsOf: URL(filePath: policy + "/" + name))
+    weights[weights.count - 2] ^= 1
+    try weights.write(to: URL(filePath: policy + "/" + name))
+    let other = try run(["--resume"])
+    #expect(other.status == 1 && other.errors.contains("policy_sha256 was"), "\(other.errors)")
+  }
+
+  /// Scores of another policy, other data or another temperature are made anew, whatever folder they lie in.
+  @Test func scoresOfAnotherRunAreNotReused() throws {
+    let start = "scores/start.scores"
+    #expect(try learn("run", Self.small + ["--stop-ess", "1.5"]).status == 6)
+    let own = try bytes("run", start)
+    let adapter = ["--adapter", TrainingLog.model("qwen2-tiny/adapter"), "--batch-groups", "2", "--held-out", "0"]
+    #expect(try learn("other", adapter + ["--stop-ess", "1.5"]).status == 6)
+    let foreign = try bytes("other", start)
+    #expect(foreign != own && foreign.count > own.count)
+    try foreign.write(to: URL(filePath: folder.path("run") + "/" + start))
+    _ = try learn("run", Self.small + ["--stop-ess", "1.5", "--resume"])
+    #expect(try bytes("run", start) == own)
+  }
+
+  @Test func whatTheLogBiasesIsSaid() throws {
+    var log = TrainingLog()
+    log.sampling = #""sampling":{"temperature":0.6,"top_p":0.9,"top_k":20},"logprobs_mode":"raw_logprobs""#
+    let database = try log.database(in: folder, "cut.db")
+    let run = try learn("run", Self.small, database: database)
+    #expect(run.status == 0, "\(run.errors)")
+    for word in ["sampled with top_p 0.9, top_k 20", "raw logprobs and was sampled at temperature 0.6"] {
+      #expect(run.errors.contains(word), "\(run.errors)")
+    }
+    let data = try #require(try manifest("run")["data"] as? [String: Any])
+    #expect((data["notes"] as? [String])?.count == 2)
+    // Nothing is divided by the log: the cuts do not matter, the temperature still does.
+    let plain = try learn(nil, Self.small + ["--dry-run", "--behaviour", "none"], database: database)
+    #expect(plain.status == 0 && !plain.errors.contains("top_p 0.9"), "\(plain.errors)")
+    #expect(plain.errors.contains("sampled at temperature 0.6, and counts as sampled at 1"))
+  }
+
+  /// Logprobs of two temperatures are never divided by each other.
+  @Test func anotherTemperatureThanTheLogs() throws {
+    let refused = try learn("run", Self.small + ["--temperature", "0.3"])
+    #expect(refused.status == 1 && refused.errors.contains("cannot be compared"), "\(refused.errors)")
+    #expect(!FileManager.default.fileExists(atPath: folder.path("run")))
+    let policy = try learn(
+      nil,
+      Self.small + ["--dry-run", "--temperature", "0.3", "--behaviour", "recompute:" + TrainingLog.checkpoint])
+    #expect(policy.status == 0 && policy.errors.contains("counts as sampled at 0.3"), "\(policy.errors)")
+    #expect(try learn(nil, Self.small + ["--dry-run", "--temperature", "1"]).status == 0)
+    // A log that does not say may be told.
+    var log = TrainingLog()
+    log.sampling = #""sampling":{"top_k":-1}"#
+    let silent = try log.database(in: folder, "silent.db")
+    #expect(try learn(nil, Self.small + ["--dry-run", "--temperature", "0.3"], database: silent).status == 0)
+  }
+
+  /// A tool that printed nothing hides nothing from the policy.
+  @Test func emptyResultsLeaveNothingOut() throws {
+    var log = TrainingLog()
+    log.hasEmptyResults = true
+    let database = try log.database(in: folder, "empty.db")
+    #expect(
+      try DatabaseDump.value(database, "SELECT count(*) FROM segment WHERE start_index = end_index") == "24")
+    let run = try learn("run", Self.small, database: database)
+    #expect(run.status == 0 && !run.errors.contains("tokens without ids"), "\(run.errors)")
+    #expect((try manifest("run")["data"] as? [String: Any])?["trajectories_train"] as? Int == 16)
+    // One that printed what the log has no tokens of does.
+    let texts = log.lines.map { $0.replacing(#""text":"""#, with: #""text":"found""#) }
+    let path = try folder.write(texts, "hidden.jsonl")
+    let hidden = folder.path("hidden.db")
+    #expect(try Tool.run(["import", hidden, path, "--quiet"]).status == 0)
+    let refused = try learn("hidden", Self.small, database: hidden)
+    #expect(refused.status == 1 && refused.errors.contains("tokens without ids"), "\(refused.errors)")
+  }
 }

@@ -8,6 +8,10 @@ struct TrainingLog {
   /// Generated tokens without a logprob in the last trajectory of each group.
   var lacksLogprobs = false
   var seed: UInt64 = 1
+  /// How the run says that it was sampled.
+  var sampling = #""sampling":{"temperature":1.0,"top_p":1.0,"top_k":-1}"#
+  /// Whether each trajectory has the result of a tool that printed nothing.
+  var hasEmptyResults = false
 
   /// A small checkpoint, with all seven projections.
   static var checkpoint: String { model("qwen2-tiny/checkpoint") }
@@ -20,7 +24,7 @@ struct TrainingLog {
     func tokens(_ n: Int) -> [Int] { (0..<n).map { _ in Int.random(in: 0..<vocabulary, using: &random) } }
     var out = [
       #"{"schema":"arpo-rollout/1","kind":"run","run_id":"small","tokenizer":{"name":"small","vocab_size":512},"#
-        + #""sampling":{"temperature":1.0,"top_p":1.0,"top_k":-1}}"#
+        + sampling + "}"
     ]
     for g in 0..<groups {
       out.append(#"{"kind":"group","group_id":"p\#(g)","step":0,"prompt_token_ids":\#(tokens(4))}"#)
@@ -34,9 +38,16 @@ struct TrainingLog {
           m == 0 || (lacksLogprobs && t == 3 && i > 4) ? "null" : "\(-6 - Double.random(in: 0..<1, using: &random))"
         }
         let reward = g % 3 == 2 ? 1 : Double((t * 7 + g) % 4) / 2
+        var segments: [String] = []
+        for (start, end, m) in kinds where hasEmptyResults {
+          let kind = m == 1 ? "reasoning" : "tool_result"
+          segments.append(#"{"kind":"\#(kind)","start":\#(start),"end":\#(end)}"#)
+        }
+        if hasEmptyResults { segments.append(#"{"kind":"tool_result","start":12,"end":12,"text":""}"#) }
         out.append(
           #"{"kind":"trajectory","group_id":"p\#(g)","step":0,"trajectory_id":"p\#(g)/\#(t)","rollout_index":\#(t),"#
             + parent + #""token_ids":\#(tokens(mask.count)),"loss_mask":\#(mask),"#
+            + (segments.isEmpty ? "" : #""segments":[\#(segments.joined(separator: ","))],"#)
             + #""logprobs":[\#(logprobs.joined(separator: ","))],"reward":\#(reward)}"#)
       }
     }

@@ -85,7 +85,7 @@ private func leaf(_ behaviour: [Double], _ before: [Float], _ after: [Float]) ->
     let known = [
       leaf([-1, -1, -1], [-1, -1, -1], [-1, -1, -1]), leaf([-1, -1, -1, -1], [-1, -1, -1, -1], [-1, -1, -1, -1]),
     ]
-    var report = EvaluationReport(replicates: 100, run: "r")
+    var report = EvaluationReport(replicates: 100)
     report.add(GroupEvaluator().evaluate(tree, known))
     #expect(report.refusal(floor: 0.3) == nil)
     #expect(report.rewards.map(\.name) == ["pdis", "snis", "dr"])
@@ -93,16 +93,16 @@ private func leaf(_ behaviour: [Double], _ before: [Float], _ after: [Float]) ->
 
     // One weight of e^6 beside one of 1: hardly more than one leaf of two.
     let far = [leaf([-1, -1, -1], [-1, -1, -1], [-1, -1, 5]), known[1]]
-    var skewed = EvaluationReport(replicates: 100, run: "r")
+    var skewed = EvaluationReport(replicates: 100)
     skewed.add(GroupEvaluator().evaluate(tree, far))
     let share = try #require(skewed.effective?.after.share)
     #expect(share < 0.6)
     #expect(skewed.refusal(floor: 0.6) == .effectiveSampleSize(share: share, floor: 0.6))
 
-    var nothing = EvaluationReport(replicates: 100, run: "r")
+    var nothing = EvaluationReport(replicates: 100)
     nothing.add(GroupEvaluator().evaluate(tree, [leaf([.nan, -1, -1], [0, 0, 0], [0, 0, 0]), nil]))
     #expect(nothing.refusal(floor: 0) == .noBehaviour)
-    var unscored = EvaluationReport(replicates: 100, run: "r")
+    var unscored = EvaluationReport(replicates: 100)
     unscored.add(GroupEvaluator().evaluate(try group(rewards: (nil, nil)), known))
     #expect(unscored.refusal(floor: 0) == .noRewards)
     #expect(unscored.counts.unscored == 2)
@@ -110,7 +110,7 @@ private func leaf(_ behaviour: [Double], _ before: [Float], _ after: [Float]) ->
 
   @Test func intervalsComeFromGroupsAndTheSeed() throws {
     func report(_ seed: UInt64) throws -> EvaluationReport {
-      var report = EvaluationReport(replicates: 400, seed: seed, run: "r")
+      var report = EvaluationReport(replicates: 400, seed: seed)
       for i in 0..<20 {
         var tree = try group(rewards: (Double(i % 3), 0))
         tree = try RolloutTree(

@@ -159,7 +159,7 @@ private struct LossCase {
         var values = advantages
         let rows = (0..<d).map { $0..<($0 + 1) }
         let shares = mode.apply(
-          nodes: [Int](repeating: 0, count: d), advantages: &values, rows: rows,
+          tokens: [Int](repeating: 0, count: d), advantages: &values, rows: rows,
           multiplicities: [Double](repeating: 1, count: d))
         let terms = PPOClip(clip).terms(
           LossRows(

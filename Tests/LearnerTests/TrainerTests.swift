@@ -59,7 +59,8 @@ private struct MadeRun {
     settings.checkpointEvery = 2
     let policy = BigramPolicy(vocabularySize: 7)
     try ScoreFile.write(
-      folder.path("start.scores"), policy: policy, data: data, tokenBudget: 40, scoring: ScoringOptions()
+      folder.path("start.scores"), ScoreIdentity(policy: "p", data: "d", temperature: 1), policy: policy, data: data,
+      tokenBudget: 40, scoring: ScoringOptions()
     ) { _ in }
     scores.reference = try ScoreFile(path: folder.path("start.scores"))
     scores.proximal = scores.reference
@@ -119,9 +120,6 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
     _ = try run.trainer(alone, Watcher(), in: "alone").run()
     struct Killed: Error {}
     // Four updates and a checkpoint at each second: the fifth is lost.
-    let first = Watcher()
-    let trainer = try run.trainer(BigramPolicy(vocabularySize: 7), first, in: "killed")
-    first.patience = Int.max
     final class Bomb: TrainingObserver {
       var updates = 0
       func willCompute(update: Int, forest: Int, of forests: Int) throws { if update == 5 { throw Killed() } }
@@ -129,7 +127,7 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
       func didCheckPacking(_ check: PackingCheck) {}
       func didSave(update: Int) {}
     }
-    _ = trainer
+    try FileManager.default.createDirectory(atPath: run.folder.path("killed"), withIntermediateDirectories: true)
     let bomb = Bomb()
     #expect(throws: Killed.self) {
       try Trainer(
@@ -403,9 +401,10 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
     let data = MadeData(try maker.trees(5))
     let policy = BigramPolicy(vocabularySize: 7)
     let path = folder.path("a.scores")
-    try ScoreFile.write(path, policy: policy, data: data, tokenBudget: 30, scoring: ScoringOptions()) { _ in }
+    let identity = ScoreIdentity(policy: "p", data: "d", temperature: 0.7)
+    try ScoreFile.write(path, identity, policy: policy, data: data, tokenBudget: 30, scoring: ScoringOptions()) { _ in }
     let file = try ScoreFile(path: path)
-    #expect(file.count == 5)
+    #expect(file.count == 5 && file.identity == identity.text)
     for t in 0..<5 {
       let expected = data.trees[t].trainedNodes.map { n in
         let parent = data.trees[t].tokens[Int(data.trees[t].parents[Int(n)])]
@@ -414,9 +413,41 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
       #expect(try file.values(t) == expected)
     }
     let whole = try Data(contentsOf: URL(filePath: path))
-    for length in [0, 7, 16, whole.count / 2, whole.count - 1] {
+    for length in [0, 7, 16, 24, whole.count / 2, whole.count - 1] {
       let cut = try folder.write(whole.prefix(length), "cut")
       #expect(throws: (any Error).self) { try ScoreFile(path: cut) }
     }
+  }
+
+  /// Ended between the two renames of a checkpoint that replaces one of the same update, a run goes on from the older one.
+  @Test func aReplacedCheckpointIsNotLost() throws {
+    let folder = try TemporaryFolder()
+    let checkpoints = TrainingCheckpoints(directory: folder.path("c"))
+    var state = TrainingState(kl: KLController(coefficient: 0.1))
+    func save(_ update: Int, _ policy: BigramPolicy) throws {
+      state.update = update
+      try checkpoints.save(state, policy: policy, optimiser: AdamW(count: policy.parameterCount, settings: .init()))
+    }
+    func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder.path("c")).sorted() }
+    let first = BigramPolicy(vocabularySize: 4, seed: 1)
+    try save(9, first)
+    try FileManager.default.moveItem(
+      atPath: folder.path("c/update-00000009"), toPath: folder.path("c/update-00000009.replaced"))
+    #expect(checkpoints.latestUpdate == 9)
+    let restored = BigramPolicy(vocabularySize: 4, seed: 2)
+    let optimiser = AdamW(count: 16, settings: .init())
+    #expect(try checkpoints.restore(policy: restored, optimiser: optimiser)?.update == 9)
+    #expect(bits(restored) == bits(first))
+    // The successor counts as soon as it is there, and clears up.
+    let second = BigramPolicy(vocabularySize: 4, seed: 3)
+    try FileManager.default.createDirectory(
+      atPath: folder.path("c/update-00000009"), withIntermediateDirectories: true)
+    #expect(checkpoints.latest?.hasSuffix("update-00000009") == true)
+    try save(9, second)
+    #expect(try names() == ["update-00000009"])
+    #expect(try checkpoints.restore(policy: restored, optimiser: optimiser) != nil)
+    #expect(bits(restored) == bits(second))
+    try save(10, second)
+    #expect(try names() == ["update-00000010"])
   }
 }

@@ -193,4 +193,48 @@ import Testing
     if sizes.count > 1 { #expect(sizes[0] + sizes[1] > budget) }
     #expect(sizes.allSatisfy { $0 <= budget })
   }
+
+  /// Hard sharing is the attribution of that name: means over the group's own forks, not over tokens that rollouts sampled
+  /// apart happen to have in common.
+  @Test func hardSharingIsHardAttribution() throws {
+    var differsFromAny = false
+    for seed in 0..<40 {
+      var maker = TreeMaker(seed: UInt64(500 + seed))
+      maker.vocabulary = 2
+      let tree = try RolloutTree(maker.group("g", leaves: 6))
+      func advantages(_ strategy: any AttributionStrategy) -> [PathAdvantages] {
+        GroupAttribution(tree, [strategy], AttributionBatches([strategy])).advantages[0]
+      }
+      func batch(_ strategy: any AttributionStrategy, _ shared: SharedTokens) throws -> UpdateBatch {
+        var objective = Objective(loss: try #require(PolicyLosses.named("ppo-clip")))
+        objective.shared = shared
+        let training = TrainingTree(
+          label: "g", prompt: [0], tree: tree, leaves: Array(tree.paths.indices), advantages: advantages(strategy))
+        return UpdateBatch([training, training], objective: objective)
+      }
+      let hard = try batch(GRPO(.verl), .hard)
+      let expected = try batch(ARPOHard(.own), .soft)
+      #expect(zip(hard.advantages, expected.advantages).allSatisfy { abs($0 - $1) < 1e-12 })
+      let any = try batch(ARPOHard(.any), .soft)
+      if !zip(hard.advantages, any.advantages).allSatisfy({ abs($0 - $1) < 1e-12 }) { differsFromAny = true }
+      // Once: the shares of a token that d trajectories share are 1/d, so they add up to the distinct tokens.
+      let once = try batch(GRPO(.verl), .hardOnce)
+      #expect(zip(once.advantages, hard.advantages).allSatisfy { $0 == $1 })
+    }
+    #expect(differsFromAny)
+  }
+
+  /// A part of a large tree that adds only tokens of a tool has nothing to score and is left out.
+  @Test func partsWithoutTrainedTokensAreLeftOut() throws {
+    // A prompt, two sampled tokens, and two results of a tool behind them.
+    let leaf = { (id: String, end: Int32) in
+      TrainingLeaf(
+        id: id, multiplicity: 1, reward: 1, length: 4, end: end, nodes: [1, 2], advantages: [1, 1], behaviour: [-1, -1])
+    }
+    let tree = TrainingTree(
+      label: "g", tokens: [0, 1, 2, 3, 4, 5, 6], parents: [-1, 0, 1, 2, 3, 2, 5], promptCount: 1,
+      leaves: [leaf("a", 4), leaf("b", 6)])
+    let bundles = try TreePacking(budget: 5).bundles([tree])
+    #expect(bundles.count == 1 && bundles[0].forests.map(\.places) == [[0, 1]])
+  }
 }

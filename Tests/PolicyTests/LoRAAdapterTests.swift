@@ -116,4 +116,15 @@ struct LoRAAdapterTests {
       #expect(policyError { _ = try ModulePattern(bad) }?.code == .unsupported, "\(bad)")
     }
   }
+
+  /// Whatever the standard library's random floats become.
+  @Test("a seed's adapter stays what it is")
+  func pinned() throws {
+    var generator = SeededGenerator(seed: 1)
+    let settings = LoRASettings(rank: 1, alpha: 1, targets: ["q_proj"], usesRSLoRA: false, baseModel: "base")
+    let adapter = try LoRAAdapter(fresh: settings, for: config, using: &generator)
+    let bound = 1 / Float(config.hiddenSize).squareRoot()
+    let expected = [8_979_037, 6_655_724, 16_462_422].map { 2 * bound * (Float($0) * 0x1p-24) - bound }
+    #expect(Array(try #require(adapter.factors["layers.0.self_attn.q_proj"]).a.prefix(3)) == expected)
+  }
 }

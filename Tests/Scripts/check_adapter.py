@@ -71,9 +71,10 @@ def learn(folder, out, checkpoint, *more):
 def read_scores(path):
     """Floats by group; the layout is described in ScoreFile.swift."""
     data = open(path, "rb").read()
-    count, magic = struct.unpack("<QQ", data[-16:])
-    assert magic == 0x315345524F435341, "not a file of scores"
-    ends = struct.unpack(f"<{count}Q", data[-16 - 8 * count:-16])
+    length, count, magic = struct.unpack("<QQQ", data[-24:])
+    assert magic == 0x325345524F435341, "not a file of scores"
+    end = len(data) - 24 - length
+    ends = struct.unpack(f"<{count}Q", data[end - 8 * count:end])
     starts = (0,) + ends[:-1]
     return [struct.unpack(f"<{(e - s) // 4}f", data[s:e]) for s, e in zip(starts, ends)]
 

@@ -1,3 +1,5 @@
+import AdaptiveRollout
+
 /// The order in which an offline run sees its groups: each epoch a permutation that depends on seed and epoch only.
 ///
 /// The position is a single number, so a resumed run needs nothing else.
@@ -34,10 +36,8 @@ public struct DataOrder: Sendable {
 
   /// The groups in the order of an epoch.
   public func permutation(epoch: Int) -> [Int] {
-    var order = Array(0..<count)
-    guard isShuffled else { return order }
-    var random = SeededStream(seed: seed, stream: "data order", counter: UInt64(epoch))
-    order.shuffle(using: &random)
-    return order
+    guard isShuffled else { return Array(0..<count) }
+    var stream = SeededStream(seed: seed, stream: "data order", counter: UInt64(epoch))
+    return stream.random.shuffled(Array(0..<count))
   }
 }

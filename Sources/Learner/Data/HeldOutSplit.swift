@@ -1,3 +1,5 @@
+import AdaptiveRollout
+
 /// Which groups are kept out of training, decided for each group by a hash of its run and id.
 ///
 /// All trajectories of a prompt are on one side, and more data never moves a group.
@@ -18,7 +20,7 @@ public struct HeldOutSplit: Sendable, Equatable {
   /// - Note: the step is not part of the hash, so a prompt that comes back at another step is on the same side.
   public func holdsOut(run: String, group: String) -> Bool {
     guard fraction > 0 else { return false }
-    var random = SeededStream(seed: seed, stream: "held out \(run.utf8.count) \(run) \(group)")
-    return random.uniform() < fraction
+    var stream = SeededStream(seed: seed, stream: "held out \(run.utf8.count) \(run) \(group)")
+    return stream.random.unit() < fraction
   }
 }

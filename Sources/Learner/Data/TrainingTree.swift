@@ -52,15 +52,19 @@ public struct TrainingLeaf: Sendable {
   public var end: Int32
   /// By trained token, its node, ascending.
   public var nodes: [Int32]
+  /// By trained token, its number in the tree under the group's own forks: only tokens before a fork are shared there.
+  public var owned: [Int32]
   /// By trained token.
   public var advantages: [Double]
   /// By trained token, log mu; `NaN` where it is not known.
   public var behaviour: [Double]
 
   /// A trajectory of these parts.
+  ///
+  /// - Parameter owned: `nil`: all common prefixes are the group's own.
   public init(
     id: String, multiplicity: Int, reward: Double?, length: Int, isCutOff: Bool = false, end: Int32, nodes: [Int32],
-    advantages: [Double], behaviour: [Double]
+    owned: [Int32]? = nil, advantages: [Double], behaviour: [Double]
   ) {
     self.id = id
     self.multiplicity = multiplicity
@@ -69,6 +73,7 @@ public struct TrainingLeaf: Sendable {
     self.isCutOff = isCutOff
     self.end = end
     self.nodes = nodes
+    self.owned = owned ?? nodes
     self.advantages = advantages
     self.behaviour = behaviour
   }
@@ -85,6 +90,14 @@ extension TrainingTree {
   ///   - advantages: of every trajectory of the group; missing: none of its tokens is trained.
   public init(label: String, prompt: [Int32], tree: RolloutTree, leaves: [Int], advantages: [PathAdvantages]) {
     let shared = tree.nodes(tree.anyForks())
+    let own = tree.nodes()
+    // By node of the group's own tree, the number of its first token.
+    var numbers: [Int] = []
+    var count = 0
+    for node in own.nodes {
+      numbers.append(count)
+      count += node.range.count
+    }
     let isKept = Set(leaves)
     var starts = [Int](repeating: -1, count: shared.nodes.count)
     var tokens = prompt
@@ -105,12 +118,17 @@ extension TrainingTree {
         id: trajectory.id, multiplicity: trajectory.multiplicity, reward: trajectory.reward, length: path.length,
         isCutOff: trajectory.finishReason == "length", end: Int32(last - 1), nodes: [], advantages: [], behaviour: [])
       var step = 0
+      var ownStep = 0
+      let ownNodes = own.through[t]
       advantages[t].forEachRun(path.generation) { range, value in
         leaf.behaviour += tree.logprobs(of: t, range) ?? []
         leaf.advantages += repeatElement(value, count: range.count)
         for i in range {
           while shared.nodes[through[step]].range.upperBound <= i { step += 1 }
           leaf.nodes.append(Int32(starts[through[step]] + i - shared.nodes[through[step]].range.lowerBound))
+          while own.nodes[ownNodes[ownStep]].range.upperBound <= i { ownStep += 1 }
+          leaf.owned.append(
+            Int32(numbers[ownNodes[ownStep]] + i - own.nodes[ownNodes[ownStep]].range.lowerBound))
         }
       }
       return leaf

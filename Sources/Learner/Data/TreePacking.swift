@@ -83,7 +83,8 @@ public struct TreePacking: Sendable {
     var size = 0
     func close() throws {
       guard size > 0 else { return }
-      out.append(try part(tree, members, t, places, &isDone))
+      // A part whose every trained node was scored before has nothing to compute.
+      if let part = try part(tree, members, t, places, &isDone) { out.append(part) }
     }
     // Ends in pre-order, so that neighbours share most of their paths.
     for end in Set(tree.leaves.map(\.end)).sorted() {
@@ -106,7 +107,9 @@ public struct TreePacking: Sendable {
 
   private func part(
     _ tree: TrainingTree, _ members: [Bool], _ t: Int, _ places: TrainedPlaces, _ isDone: inout [Bool]
-  ) throws -> PackedForest {
+  ) throws -> PackedForest? {
+    let kept = places.nodes[t].enumerated().filter { members[Int($1)] && !isDone[Int($1)] }
+    if kept.isEmpty { return nil }
     var position = [Int32](repeating: -1, count: tree.tokens.count)
     var tokens: [Int32] = []
     var parents: [Int32] = []
@@ -117,7 +120,7 @@ public struct TreePacking: Sendable {
     }
     var scored: [Int32] = []
     var ids: [Int] = []
-    for (i, n) in places.nodes[t].enumerated() where members[Int(n)] && !isDone[Int(n)] {
+    for (i, n) in kept {
       isDone[Int(n)] = true
       scored.append(position[Int(n)])
       ids.append(places.starts[t] + i)

@@ -1,5 +1,8 @@
 /// How a token that several trajectories of a tree share enters the loss.
 ///
+/// Shared are the tokens before the group's forks, as in the attribution `arpo-hard`; equal tokens at the start of rollouts
+/// that were sampled apart are not, though they are computed once.
+///
 /// The sum over trajectories is what a flattened batch computes. Soft and hard have the same gradient while the ratio is
 /// inside the clip range and differ outside; see `SharedTokenLoss`. Source: ARPO paper section 3.2.
 public enum SharedTokens: String, Sendable, CaseIterable {
@@ -15,25 +18,25 @@ public enum SharedTokens: String, Sendable, CaseIterable {
   /// Replaces advantages by means over the trajectories at a node, and says how much each token counts.
   ///
   /// - Parameters:
-  ///   - nodes: by trained token of every row, the node of the tree; equal numbers are the same token.
+  ///   - tokens: by trained token of every row, a number from 0 on; equal numbers are one token that is shared.
   ///   - advantages: replaced in place.
   ///   - rows: the trajectories.
   ///   - multiplicities: by row.
   /// - Returns: by token, the share of a whole token that it counts for.
   public func apply(
-    nodes: [Int], advantages: inout [Double], rows: [Range<Int>], multiplicities: [Double]
+    tokens: [Int], advantages: inout [Double], rows: [Range<Int>], multiplicities: [Double]
   ) -> [Double] {
-    var shares = [Double](repeating: 1, count: nodes.count)
-    guard self != .soft, let top = nodes.max() else { return shares }
+    var shares = [Double](repeating: 1, count: tokens.count)
+    guard self != .soft, let top = tokens.max() else { return shares }
     var sums = [Double](repeating: 0, count: top + 1)
     var counts = sums
     for (row, m) in zip(rows, multiplicities) {
       for i in row {
-        sums[nodes[i]] += m * advantages[i]
-        counts[nodes[i]] += m
+        sums[tokens[i]] += m * advantages[i]
+        counts[tokens[i]] += m
       }
     }
-    for (i, n) in nodes.enumerated() {
+    for (i, n) in tokens.enumerated() {
       advantages[i] = sums[n] / counts[n]
       if self == .hardOnce { shares[i] = 1 / counts[n] }
     }

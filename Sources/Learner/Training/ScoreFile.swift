@@ -1,25 +1,49 @@
 import Foundation
 
+/// What decides the scores in a file: one with another identity is not that of this run.
+public struct ScoreIdentity: Sendable {
+  /// As text, a line each.
+  public let text: String
+
+  /// - Parameters:
+  ///   - policy: digest of its weights.
+  ///   - data: digest of the data set.
+  ///   - temperature: that the policy is scored at.
+  public init(policy: String, data: String, temperature: Double) {
+    text = "policy \(policy)\ndata \(data)\ntemperature \(temperature)\n"
+  }
+}
+
 /// Logprobs of a data set's trained nodes under one policy, on disk: a list of floats a group.
 ///
-/// Layout, little-endian: the floats of all groups, the offset behind each group's floats (UInt64), the number of groups
-/// (UInt64), and the magic number. A file that was not finished has no magic number and does not open.
+/// Layout, little-endian: the floats of all groups, the offset behind each group's floats (UInt64), the text of a
+/// ``ScoreIdentity``, its length in bytes (UInt64), the number of groups (UInt64), and the magic number. A file that was
+/// not finished has no magic number and does not open.
 public final class ScoreFile {
   private let handle: FileHandle
   private let ends: [UInt64]
+  /// Text of the ``ScoreIdentity`` that the file was written under.
+  public let identity: String
 
-  private static let magic: UInt64 = 0x3153_4552_4F43_5341
+  /// "ASCORES2".
+  private static let magic: UInt64 = 0x3253_4552_4F43_5341
+  private static let trailerSize: UInt64 = 24
 
   /// Opens a finished file.
   public init(path: String) throws {
     handle = try FileHandle(forReadingFrom: URL(filePath: path))
     let size = try handle.seekToEnd()
-    guard size >= 16 else { throw LearnerError("\(path) is cut off") }
-    let trailer = try Self.words(handle, at: size - 16, 2)
-    guard trailer[1] == Self.magic, trailer[0] <= (size - 16) / 8 else {
+    guard size >= Self.trailerSize else { throw LearnerError("\(path) is cut off") }
+    let trailer = try Self.words(handle, at: size - Self.trailerSize, 3)
+    let (length, count) = (trailer[0], trailer[1])
+    var left = size - Self.trailerSize
+    guard trailer[2] == Self.magic, length <= left, count <= (left - length) / 8 else {
       throw LearnerError("\(path) is not a finished file of scores")
     }
-    let ends = try Self.words(handle, at: size - 16 - 8 * trailer[0], Int(trailer[0]))
+    left -= length
+    try handle.seek(toOffset: left)
+    identity = String(decoding: try handle.read(upToCount: Int(length)) ?? Data(), as: UTF8.self)
+    let ends = try Self.words(handle, at: left - 8 * count, Int(count))
     guard zip(ends, ends.dropFirst()).allSatisfy({ $0 <= $1 }), (ends.last ?? 0) <= size else {
       throw LearnerError("\(path) is damaged")
     }
@@ -33,6 +57,10 @@ public final class ScoreFile {
     return data.withUnsafeBytes { bytes in
       (0..<count).map { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
     }
+  }
+
+  private static func bytes(_ words: [UInt64]) -> Data {
+    Data(words.flatMap { withUnsafeBytes(of: $0.littleEndian) { Array($0) } })
   }
 
   deinit { try? handle.close() }
@@ -59,7 +87,8 @@ public final class ScoreFile {
   ///
   /// - Parameter progress: called with the number of groups done; throwing ends the pass.
   public static func write(
-    _ path: String, policy: some TrainablePolicy, data: any TrainingData, tokenBudget: Int, scoring: ScoringOptions,
+    _ path: String, _ identity: ScoreIdentity, policy: some TrainablePolicy, data: any TrainingData, tokenBudget: Int,
+    scoring: ScoringOptions,
     progress: (Int) throws -> Void
   ) throws {
     let temporary = path + ".writing"
@@ -105,8 +134,8 @@ public final class ScoreFile {
         ends.append(end)
       }
     }
-    let trailer = ends + [UInt64(ends.count), magic]
-    try out.write(contentsOf: Data(trailer.flatMap { withUnsafeBytes(of: $0.littleEndian) { Array($0) } }))
+    let text = Data(identity.text.utf8)
+    try out.write(contentsOf: bytes(ends) + text + bytes([UInt64(text.count), UInt64(ends.count), magic]))
     try out.synchronize()
     guard rename(temporary, path) == 0 else { throw LearnerError("cannot write \(path)") }
   }

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 import Policy
 
 /// Checkpoints of a run: folders `update-00000010` that are complete or not there.
@@ -13,13 +13,28 @@ public struct TrainingCheckpoints {
   public init(directory: String) { self.directory = directory }
 
   /// The newest complete checkpoint.
-  public var latest: String? {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-    return names.filter { $0.hasPrefix("update-") }.max().map { directory + "/" + $0 }
-  }
+  public var latest: String? { newest.map { directory + "/" + $0.name } }
 
   /// The update after which the newest complete checkpoint was made.
-  public var latestUpdate: Int? { latest.flatMap { Int($0.suffix(8)) } }
+  public var latestUpdate: Int? { newest?.update }
+
+  /// Ends the name of a checkpoint that another of the same update is about to stand in for.
+  private static let replaced = ".replaced"
+
+  /// Names of the complete checkpoints and the updates they were made after.
+  private var all: [(name: String, update: Int)] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    return names.compactMap { name in
+      guard name.hasPrefix("update-") else { return nil }
+      let number = name.hasSuffix(Self.replaced) ? name.dropLast(Self.replaced.count) : name[...]
+      return Int(number.dropFirst("update-".count)).map { (name, $0) }
+    }
+  }
+
+  /// A replaced one counts where its successor is not there.
+  private var newest: (name: String, update: Int)? {
+    all.max { ($0.update, $1.name.utf8.count) < ($1.update, $0.name.utf8.count) }
+  }
 
   /// Saves a run.
   public func save(_ state: TrainingState, policy: some ParameterStore, optimiser: AdamW) throws {
@@ -47,18 +62,18 @@ public struct TrainingCheckpoints {
     try SafetensorsWriter.write(moments, to: temporary + "/optimizer.safetensors")
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-    try DurableFile.write(encoder.encode(state), to: temporary + "/state.json")
+    try AtomicFile.write(Array(encoder.encode(state)), to: temporary + "/state.json")
     let name = "update-" + String(repeating: "0", count: max(0, 8 - "\(state.update)".count)) + "\(state.update)"
     let target = directory + "/" + name
     // The same update twice: an interrupted run that was at a checkpoint already.
-    let replaced = directory + "/.replaced"
-    try? files.removeItem(atPath: replaced)
-    if files.fileExists(atPath: target) { try files.moveItem(atPath: target, toPath: replaced) }
+    if files.fileExists(atPath: target) {
+      try? files.removeItem(atPath: target + Self.replaced)
+      try files.moveItem(atPath: target, toPath: target + Self.replaced)
+    }
     try files.moveItem(atPath: temporary, toPath: target)
-    DurableFile.flushFolder(directory)
-    try? files.removeItem(atPath: replaced)
-    for old in (try? files.contentsOfDirectory(atPath: directory)) ?? [] where old.hasPrefix("update-") && old < name {
-      try? files.removeItem(atPath: directory + "/" + old)
+    AtomicFile.flush(folder: directory)
+    for old in all where old.update <= state.update && old.name != name {
+      try? files.removeItem(atPath: directory + "/" + old.name)
     }
   }
 
@@ -94,34 +109,5 @@ public struct TrainingCheckpoints {
     }
     optimiser.resume(atStep: state.optimiserSteps)
     return state
-  }
-}
-
-/// Files that are on the disk when the call returns.
-public enum DurableFile {
-  /// Writes a file under a temporary name, flushes it and renames it.
-  public static func write(_ data: Data, to path: String) throws {
-    let temporary = path + ".writing"
-    guard FileManager.default.createFile(atPath: temporary, contents: nil) else {
-      throw LearnerError("cannot write \(path)")
-    }
-    let handle = try FileHandle(forWritingTo: URL(filePath: temporary))
-    do {
-      try handle.write(contentsOf: data)
-      try handle.synchronize()
-      try handle.close()
-    } catch {
-      throw LearnerError("cannot write \(path): \(error)")
-    }
-    guard rename(temporary, path) == 0 else { throw LearnerError("cannot write \(path)") }
-    flushFolder(URL(filePath: path).deletingLastPathComponent().path)
-  }
-
-  /// Flushes a folder's entries, where the file system lets one.
-  static func flushFolder(_ path: String) {
-    let descriptor = open(path, O_RDONLY)
-    guard descriptor >= 0 else { return }
-    fsync(descriptor)
-    close(descriptor)
   }
 }

@@ -42,6 +42,9 @@ public struct UpdateBatch: Sendable {
     var treeRows: [Range<Int>] = []
     var multiplicities: [Double] = []
     var places: [Int] = []
+    // By token, its number among all trees' tokens under the groups' own forks.
+    var owned: [Int] = []
+    var ownedCount = 0
     var advantages: [Double] = []
     var behaviour: [Double] = []
     for (t, tree) in trees.enumerated() {
@@ -52,9 +55,11 @@ public struct UpdateBatch: Sendable {
         rows.append(places.count..<(places.count + leaf.nodes.count))
         multiplicities.append(Double(leaf.multiplicity))
         places += leaf.nodes.map { place[Int($0)] }
+        owned += leaf.owned.map { ownedCount + Int($0) }
         advantages += leaf.advantages
         if objective.usesBehaviour, recomputed == nil { behaviour += leaf.behaviour }
       }
+      ownedCount += Int(tree.leaves.lazy.compactMap { $0.owned.max() }.max() ?? -1) + 1
       treeRows.append(firstRow..<rows.count)
     }
     func byToken(_ values: [[Float]]?) -> [Double] {
@@ -64,7 +69,7 @@ public struct UpdateBatch: Sendable {
     }
     if objective.usesBehaviour, recomputed != nil { behaviour = byToken(recomputed) }
     let shares = objective.shared.apply(
-      nodes: places, advantages: &advantages, rows: rows, multiplicities: multiplicities)
+      tokens: owned, advantages: &advantages, rows: rows, multiplicities: multiplicities)
     let factors = objective.aggregation.coefficients(
       lengths: rows.map { row in row.reduce(0) { $0 + shares[$1] } }, multiplicities: multiplicities,
       horizon: objective.horizon)

@@ -5,7 +5,7 @@ import Foundation
 /// Bytes go to a temporary name in the same folder; `commit` flushes them, renames the file and flushes the folder. An
 /// existing file, or a symbolic link under that name, is replaced as a whole: nothing is written through a link. Without
 /// `commit` the temporary file disappears with the value.
-struct AtomicFile: ~Copyable {
+public struct AtomicFile: ~Copyable {
   private let path: String
   private let temporary: String
   private let descriptor: Int32
@@ -48,22 +48,24 @@ struct AtomicFile: ~Copyable {
     guard rename(temporary, path) == 0 else { throw PolicyError(.unwritable, MappedFile.reason(), path: path) }
     close(descriptor)
     isOpen = false
-    Self.flushFolder(of: path)
+    let folder = URL(filePath: path).deletingLastPathComponent().path
+    Self.flush(folder: folder.isEmpty ? "." : folder)
   }
 
   /// Writes a whole file.
-  static func write(_ bytes: [UInt8], to path: String) throws(PolicyError) {
+  /// - Throws: ``PolicyError`` with the code `unwritable`.
+  public static func write(_ bytes: [UInt8], to path: String) throws(PolicyError) {
     let file = try AtomicFile(path)
     let written = bytes.withUnsafeBytes { all in Result { () throws(PolicyError) in try file.write(all) } }
     try written.get()
     try file.commit()
   }
 
-  // A renamed file survives a power cut only once its folder is on the disk too. Some file systems refuse; then there is
-  // nothing more to do.
-  private static func flushFolder(of path: String) {
-    let folder = URL(filePath: path).deletingLastPathComponent().path
-    let descriptor = open(folder.isEmpty ? "." : folder, O_RDONLY | O_CLOEXEC)
+  /// Returns when a folder's entries are on the disk: a renamed file survives a power cut only then.
+  ///
+  /// Some file systems refuse; then there is nothing more to do.
+  public static func flush(folder: String) {
+    let descriptor = open(folder, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return }
     fsync(descriptor)
     close(descriptor)

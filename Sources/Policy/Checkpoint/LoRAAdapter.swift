@@ -39,7 +39,7 @@ public struct LoRAAdapter: Sendable, Equatable {
     for module in modules {
       let (output, input) = Self.size(of: module, in: config)
       let bound = 1 / Float(input).squareRoot()
-      let a = (0..<(settings.rank * input)).map { _ in Float.random(in: -bound...bound, using: &generator) }
+      let a = (0..<(settings.rank * input)).map { _ in 2 * bound * uniform(&generator) - bound }
       factors[module] = Factors(a: a, b: [Float](repeating: 0, count: output * settings.rank))
     }
   }
@@ -61,4 +61,16 @@ public struct LoRAAdapter: Sendable, Equatable {
     default: (config.intermediateSize, config.hiddenSize)
     }
   }
+}
+
+/// Uniform on [0, 1], in steps of 2^-24.
+///
+/// One of 2^24 + 1 numbers, without bias (Lemire 2019). The standard library does not promise that its random floats stay
+/// what they are; adapters of a seed have to.
+private func uniform(_ generator: inout some RandomNumberGenerator) -> Float {
+  let count: UInt32 = 1 << 24 + 1
+  let least = (0 &- count) % count
+  var product = UInt32(truncatingIfNeeded: generator.next()).multipliedFullWidth(by: count)
+  while product.low < least { product = UInt32(truncatingIfNeeded: generator.next()).multipliedFullWidth(by: count) }
+  return Float(product.high) * 0x1p-24
 }

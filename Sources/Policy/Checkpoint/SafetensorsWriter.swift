@@ -22,11 +22,6 @@ public enum SafetensorsWriter {
     public init(_ name: String, _ elementType: ElementType = .f32, shape: [Int], floats: [Float]) {
       self.init(name, elementType, shape: shape) { () throws(PolicyError) in .floats(floats) }
     }
-
-    /// A copy of a stored tensor, byte for byte.
-    public init(copying stored: StoredTensor) {
-      self.init(stored.name, stored.elementType, shape: stored.shape) { () throws(PolicyError) in .stored(stored) }
-    }
   }
 
   /// What a tensor holds.

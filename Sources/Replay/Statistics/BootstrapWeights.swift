@@ -3,10 +3,12 @@
 struct BootstrapWeights: Sendable {
   let replicates: Int
   private let source: CounterHash
+  private let seed: UInt64
   private let thresholds = poissonThresholds()
 
   init(replicates: Int, seed: UInt64, run: String) {
     self.replicates = replicates
+    self.seed = seed
     var source = CounterHash(seed: seed)
     source.combine(run)
     self.source = source
@@ -15,6 +17,14 @@ struct BootstrapWeights: Sendable {
   /// A number that stands for a group: equal ids, equal numbers.
   func draw(of group: String) -> GroupDraw {
     var hash = source
+    hash.combine(group)
+    return GroupDraw(hash: hash)
+  }
+
+  /// The number of a group of some run, the same as in that run's own bootstrap: equal ids in two runs are two groups.
+  func draw(of group: String, in run: String) -> GroupDraw {
+    var hash = CounterHash(seed: seed)
+    hash.combine(run)
     hash.combine(group)
     return GroupDraw(hash: hash)
   }

@@ -27,8 +27,16 @@ struct GroupBootstrap {
 
   /// Adds what one group contributes to some cells.
   mutating func add(group: String, _ contributions: [(cell: Int, sum: MeanSum)]) {
+    add(source.draw(of: group), contributions)
+  }
+
+  /// Adds what a group of one of several runs contributes.
+  mutating func add(run: String, group: String, _ contributions: [(cell: Int, sum: MeanSum)]) {
+    add(source.draw(of: group, in: run), contributions)
+  }
+
+  private mutating func add(_ draw: GroupDraw, _ contributions: [(cell: Int, sum: MeanSum)]) {
     if contributions.isEmpty || replicates == 0 { return }
-    let draw = source.draw(of: group)
     let key = draw.rawValue
     source.fill(&weights, draw)
     for (cell, sum) in contributions where sum.count > 0 {

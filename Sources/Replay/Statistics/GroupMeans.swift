@@ -12,22 +12,21 @@ public struct GroupMeans: Sendable {
   /// - Parameters:
   ///   - cells: how many means.
   ///   - replicates: of the bootstrap; 0: no intervals.
-  ///   - run: goes into the draws, as the group ids do.
-  public init(cells: Int, replicates: Int, seed: UInt64, run: String) {
-    bootstrap = GroupBootstrap(cells: cells, replicates: replicates, seed: seed, run: run)
+  public init(cells: Int, replicates: Int, seed: UInt64) {
+    bootstrap = GroupBootstrap(cells: cells, replicates: replicates, seed: seed, run: "")
     sums = [MeanSum](repeating: MeanSum(), count: cells)
     groups = [Int](repeating: 0, count: cells)
   }
 
-  /// Adds what one group knows: sums of `count` values each.
-  public mutating func add(group: String, _ values: [(cell: Int, sum: Double, count: Int)]) {
+  /// Adds what one group of a run knows: sums of `count` values each; run and id name its draws.
+  public mutating func add(run: String, group: String, _ values: [(cell: Int, sum: Double, count: Int)]) {
     let kept = values.filter { $0.count > 0 }
     for value in kept {
       sums[value.cell].sum += value.sum
       sums[value.cell].count += value.count
       groups[value.cell] += 1
     }
-    bootstrap.add(group: group, kept.map { (cell: $0.cell, sum: MeanSum(sum: $0.sum, count: $0.count)) })
+    bootstrap.add(run: run, group: group, kept.map { (cell: $0.cell, sum: MeanSum(sum: $0.sum, count: $0.count)) })
   }
 
   /// The mean of a cell; `nil` where nothing was added.

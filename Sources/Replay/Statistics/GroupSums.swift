@@ -11,8 +11,8 @@ public struct GroupSums<Name: Hashable & Sendable>: Sendable {
   private var totals: [Double] = []
   /// Cell by cell, the weighted sum of each replicate.
   private var sums: [Double] = []
-  /// By cell, the first group that added to it, and whether another did.
-  private var seen: [(first: UInt64, areSeveral: Bool)] = []
+  /// By cell, the first group that added more than 0 to it, and whether another did.
+  private var seen: [(first: UInt64?, areSeveral: Bool)] = []
   private var weights: [Double]
 
   /// - Parameters:
@@ -39,10 +39,12 @@ public struct GroupSums<Name: Hashable & Sendable>: Sendable {
     let replicates = source.replicates
     source.fill(&weights, draw)
     for (name, value) in values {
-      let cell = cell(name, draw)
-      totals[cell] += value
-      if seen[cell].first != draw.rawValue { seen[cell].areSeveral = true }
+      let cell = cell(name)
+      // A group with nothing to add does not make an interval of another one's.
       if value == 0 { continue }
+      totals[cell] += value
+      if let first = seen[cell].first, first != draw.rawValue { seen[cell].areSeveral = true }
+      seen[cell].first = seen[cell].first ?? draw.rawValue
       let start = cell * replicates
       weights.withUnsafeBufferPointer { w in
         sums.withUnsafeMutableBufferPointer { for b in w.indices { $0[start + b] += w[b] * value } }
@@ -50,12 +52,12 @@ public struct GroupSums<Name: Hashable & Sendable>: Sendable {
     }
   }
 
-  private mutating func cell(_ name: Name, _ draw: GroupDraw) -> Int {
+  private mutating func cell(_ name: Name) -> Int {
     if let known = cells[name] { return known }
     let new = totals.count
     cells[name] = new
     totals.append(0)
-    seen.append((draw.rawValue, false))
+    seen.append((nil, false))
     sums += [Double](repeating: 0, count: source.replicates)
     return new
   }
@@ -63,10 +65,10 @@ public struct GroupSums<Name: Hashable & Sendable>: Sendable {
   /// The sum under a name, 0 where nothing was added.
   public func total(_ name: Name) -> Double { cells[name].map { totals[$0] } ?? 0 }
 
-  /// One sum over another; `nil` where that is 0, no interval with fewer than two groups in it.
+  /// One sum over another; `nil` where that is 0, no interval with fewer than two groups that add to it.
   public func ratio(_ name: Name, over divisor: Name) -> Estimate {
     let of = total(divisor)
-    return estimate(of == 0 ? nil : total(name) / of, of: [name, divisor], needing: divisor) { sums in
+    return estimate(of == 0 ? nil : total(name) / of, of: [name, divisor], needing: [divisor]) { sums in
       sums[1] == 0 ? nil : sums[0] / sums[1]
     }
   }
@@ -76,12 +78,13 @@ public struct GroupSums<Name: Hashable & Sendable>: Sendable {
   /// - Parameters:
   ///   - value: the statistic of all groups.
   ///   - names: the sums that the statistic takes, in their order.
-  ///   - needed: the name that two groups or more must have added to.
+  ///   - needed: the names that two groups or more must each have added to; else there is no interval.
   ///   - statistic: `nil` in a replicate in which it cannot be had.
   public func estimate(
-    _ value: Double?, of names: [Name], needing needed: Name, _ statistic: ([Double]) -> Double?
+    _ value: Double?, of names: [Name], needing needed: [Name], _ statistic: ([Double]) -> Double?
   ) -> Estimate {
-    guard let value, let cell = cells[needed], seen[cell].areSeveral else { return Estimate(value, nil) }
+    let isSpread = needed.allSatisfy { name in cells[name].map { seen[$0].areSeveral } ?? false }
+    guard let value, isSpread else { return Estimate(value, nil) }
     let starts = names.map { cells[$0].map { $0 * source.replicates } }
     let replicates = (0..<source.replicates).compactMap { b in
       statistic(starts.map { $0.map { sums[$0 + b] } ?? 0 })

@@ -17,7 +17,7 @@ struct KeyedBootstrap<Key: Hashable> {
 
   var keys: [Key] { Array(rows.keys) }
 
-  /// Adds what one group contributes to a key, one entry a cell.
+  /// Adds what one group contributes to a key, one entry a cell; a count of 0 adds nothing.
   mutating func add(group: String, _ key: Key, _ contributions: [MeanSum]) {
     var row =
       rows.removeValue(forKey: key)
@@ -25,12 +25,13 @@ struct KeyedBootstrap<Key: Hashable> {
         [MeanSum](repeating: MeanSum(), count: cells),
         GroupBootstrap(cells: cells, replicates: replicates, seed: seed, run: run)
       )
-    for (i, x) in contributions.enumerated() {
-      row.sums[i].sum += x.sum
-      row.sums[i].count += x.count
+    // A sum over nothing is in no ratio: neither in the value nor in its interval.
+    let known = contributions.enumerated().filter { $1.count > 0 }.map { (cell: $0, sum: $1) }
+    for (cell, x) in known {
+      row.sums[cell].sum += x.sum
+      row.sums[cell].count += x.count
     }
-    row.bootstrap.add(
-      group: group, contributions.enumerated().filter { $1.count > 0 }.map { (cell: $0, sum: $1) })
+    row.bootstrap.add(group: group, known)
     rows[key] = row
   }
 

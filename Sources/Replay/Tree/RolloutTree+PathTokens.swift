@@ -56,6 +56,19 @@ extension RolloutTree {
   public func hasIDs(_ t: Int) -> Bool {
     guard paths[t].unit == .token else { return false }
     let isIDs = paths[t].pieces.allSatisfy { group.trajectories[$0.owner].columns?.strings == nil }
-    return isIDs && !paths[t].segments.contains { $0.start == $0.end }
+    return isIDs && unknownTexts(of: t).isEmpty
+  }
+
+  /// Where on a path the log has a text and not its tokens, ascending: segments with a text and without tokens.
+  ///
+  /// A segment with neither, such as the result of a tool that printed nothing, hides nothing.
+  public func unknownTexts(of t: Int) -> [Int] {
+    paths[t].segments.compactMap { segment in
+      guard segment.start == segment.end else { return nil }
+      let hasText = group.trajectories[segment.storedBy].segments.contains {
+        $0.start == segment.start && $0.end == segment.end && !($0.text ?? "").isEmpty
+      }
+      return hasText ? segment.start : nil
+    }
   }
 }

@@ -29,21 +29,20 @@ struct EvaluateRun {
     evaluator.windows = try WindowList.parse(command.windows)
     let progress = GroupProgress(of: rows.count, traits: .standardError)
     defer { progress.finish() }
-    var report: EvaluationReport?
+    var report = EvaluationReport(replicates: command.bootstrap.replicates, seed: command.bootstrap.seed)
     var runs: [String] = []
     for row in rows {
       if interruption.isRequested { throw ExitStatus.interrupted.code }
       let group = try store.group(row, selection)
-      if !runs.contains(group.run.id) { runs.append(group.run.id) }
+      if !runs.contains(group.run.id) {
+        runs.append(group.run.id)
+        try checkTemperature(store, group.run.id)
+      }
       let tree = try RolloutTree(group)
       let origin = try store.origin(of: group, where: command.condition)
       let temperature = command.temperature ?? group.run.logprobTemperature
       if let leaves = try scorer.leaves(tree, origin, temperature: temperature) {
-        if report == nil {
-          report = EvaluationReport(
-            replicates: command.bootstrap.replicates, seed: command.bootstrap.seed, run: group.run.id)
-        }
-        report?.add(evaluator.evaluate(tree, leaves))
+        report.add(evaluator.evaluate(tree, leaves))
       }
       progress.advance()
     }
@@ -52,7 +51,7 @@ struct EvaluateRun {
       if let count = scorer.gaps[gap] { Talk.say("left out \(count) \(gap.rawValue)") }
     }
     let page = EvaluationPage(
-      report: report ?? EvaluationReport(run: ""), minimumShare: command.minEss, facts: facts(what, runs),
+      report: report, minimumShare: command.minEss, facts: facts(what, runs),
       caveats: try caveats(store, runs) + trained(store, rows), replicates: command.bootstrap.replicates)
     let output = BufferedOutput()
     output.write(
@@ -115,30 +114,18 @@ struct EvaluateRun {
       : ["\(count) of the groups are those that the update was trained on: its gain on them says little about others"]
   }
 
+  /// - Throws: where the logged logprobs are of another temperature than `--temperature`.
+  private func checkTemperature(_ store: Store, _ run: String) throws {
+    guard command.behaviour == .logged, let temperature = command.temperature else { return }
+    if let conflict = try LogSampling.runs(store, [run]).lazy.compactMap({ $0.conflict(with: temperature) }).first {
+      throw PolicyError(.mismatch, conflict + ": leave --temperature out, or say --behaviour before")
+    }
+  }
+
   /// What a user must know before believing the numbers.
   private func caveats(_ store: Store, _ runs: [String]) throws -> [String] {
-    var out: [String] = []
-    try store.query(
-      "SELECT run_id, top_p, top_k, temperature, logprobs_mode FROM run", header: { _ in }
-    ) { row in
-      guard case .text(let run) = row[0], runs.contains(run) else { return true }
-      var cuts: [String] = []
-      if case .double(let p) = row[1], p < 1 { cuts.append("top_p \(p)") }
-      if case .int(let k) = row[2], k > 0 { cuts.append("top_k \(k)") }
-      if !cuts.isEmpty {
-        out.append(
-          "run \(run) was sampled with \(cuts.joined(separator: ", ")): what it cut off cannot be estimated, and its logged "
-            + "probabilities are renormalised, the policies' are not")
-      }
-      var temperature = 1.0
-      if case .double(let t) = row[3] { temperature = t }
-      if case .int(let t) = row[3] { temperature = Double(t) }
-      if case .text(let mode) = row[4], mode.hasPrefix("raw"), temperature != 1 {
-        out.append(
-          "run \(run) logs raw logprobs and was sampled at temperature \(temperature): the weights are not of the "
-            + "distribution that was drawn from")
-      }
-      return true
+    var out = try LogSampling.runs(store, runs).flatMap {
+      $0.caveats(command.behaviour == .logged ? .logged : .computed, temperature: command.temperature)
     }
     if command.behaviour == .before {
       out.append("the policy before counts as the one that wrote the log, by --behaviour before")

@@ -49,8 +49,8 @@ struct LearnLossOptions: ParsableArguments {
 
   @Option(
     help: """
-      Tokens that trajectories share: each one's own advantage (soft), their mean once a trajectory (hard), or their mean \
-      once (hard-once).
+      Tokens that trajectories share up to a fork: each one's own advantage (soft), their mean once a trajectory (hard), \
+      or their mean once (hard-once). Forks are the group's own, as in the attribution arpo-hard.
       """)
   var shared: SharedTokens = .soft
 

@@ -1,5 +1,6 @@
 import Foundation
 import Learner
+import Policy
 import Replay
 
 /// `learner_run.json`: everything that is needed to repeat a run, and how it ended.
@@ -17,7 +18,7 @@ struct LearnManifest {
   func write(to directory: String) throws {
     let document = DocumentValue.object(
       [("schema", .string(Self.schema))] + outcome + [("options", .object(options))] + facts)
-    try DurableFile.write(Data((Self.lines(document) + "\n").utf8), to: directory + "/" + Self.name)
+    try AtomicFile.write(Array((Self.lines(document) + "\n").utf8), to: directory + "/" + Self.name)
   }
 
   /// JSON with a line for each member of the outer two levels, so that two runs can be compared with diff.

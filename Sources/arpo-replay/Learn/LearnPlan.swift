@@ -21,8 +21,10 @@ struct LearnPlan {
   private let loader: PolicyLoader
   private let adapter: LoRAAdapter?
   private let set: TrainingSet
+  private let digests: PolicyDigests
 
-  init(_ run: LearnRun, _ set: TrainingSet) throws {
+  /// - Parameter interruption: ends the reading of the policies.
+  init(_ run: LearnRun, _ set: TrainingSet, _ interruption: Interruption) throws {
     self.run = run
     self.set = set
     let training = run.training
@@ -40,10 +42,15 @@ struct LearnPlan {
     } else {
       let all = counts.temperatures.sorted().map { "\($0)" }.joined(separator: ", ")
       throw LearnerError(
-        "the runs were sampled at different temperatures (\(all)): choose one with --temperature or --run")
+        "the runs' logprobs are of different temperatures (\(all)): choose among them with --run"
+          + (run.loss.needsLogged ? "" : ", or a temperature with --temperature"))
     }
+    warnings += try Self.judgeLog(run, counts, temperature)
 
     loader = try PolicyLoader(run.policy, threads: training.threads)
+    digests = try PolicyDigests(run, loader, hasReference: objective.kl != nil) {
+      if interruption.isRequested { throw TrainingInterrupted() }
+    }
     let config = loader.checkpoint.config
     guard Int(counts.largestToken) < config.vocabularySize else {
       throw LearnerError(
@@ -87,6 +94,22 @@ struct LearnPlan {
     }
   }
 
+  /// What to know of a policy trained on this log.
+  ///
+  /// - Throws: where the logged logprobs are those of another temperature.
+  private static func judgeLog(
+    _ run: LearnRun, _ counts: TrainingSet.Counts, _ temperature: Double
+  ) throws -> [String] {
+    let sampled = try LogSampling.runs(Store.open(run.database, for: .reading), counts.runs)
+    if run.loss.needsLogged, let conflict = sampled.lazy.compactMap({ $0.conflict(with: temperature) }).first {
+      throw LearnerError(
+        conflict + ": leave --temperature out, or say --behaviour recompute:DIR with the policy that wrote the log")
+    }
+    let isWeighed = run.loss.needsBehaviour && run.loss.behaviour != .start
+    let divisor: LogSampling.Divisor = run.loss.needsLogged ? .logged : isWeighed ? .computed : .none
+    return sampled.flatMap { $0.caveats(divisor, temperature: temperature) }
+  }
+
   func scoring(_ interruption: Interruption) -> ScoringOptions {
     var options = ScoringOptions(temperature: temperature, entropies: true)
     options.interruption = { if interruption.isRequested { throw TrainingInterrupted() } }
@@ -122,12 +145,17 @@ struct LearnPlan {
     var out = TrainingScores()
     let directory = folder + "/scores"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    func file(_ name: String, _ what: String, _ model: () throws -> PolicyModel) throws -> ScoreFile {
+    func file(
+      _ name: String, _ what: String, _ digest: String?, _ model: () throws -> PolicyModel
+    ) throws -> ScoreFile {
       let path = directory + "/" + name
-      if let done = try? ScoreFile(path: path), done.count == data.count { return done }
+      let identity = ScoreIdentity(
+        policy: [digest, digests.policy].compactMap { $0 }.joined(separator: "+"), data: set.hash,
+        temperature: temperature)
+      if let done = try? ScoreFile(path: path), done.count == data.count, done.identity == identity.text { return done }
       do {
         try ScoreFile.write(
-          path, policy: model(), data: data, tokenBudget: memory.tokens, scoring: scoring(interruption)
+          path, identity, policy: model(), data: data, tokenBudget: memory.tokens, scoring: scoring(interruption)
         ) { group in
           if interruption.isRequested { throw TrainingInterrupted() }
           progress(what, group, data.count)
@@ -138,23 +166,23 @@ struct LearnPlan {
       progress(what, data.count, data.count)
       return try ScoreFile(path: path)
     }
-    func start() throws -> ScoreFile { try file("start.scores", "starting policy", startModel) }
+    func start() throws -> ScoreFile { try file("start.scores", "starting policy", digests.adapter, startModel) }
     if run.loss.needsProximal { out.proximal = try start() }
     if objective.kl != nil {
       switch run.loss.reference {
       case "start": out.reference = try start()
       case "base":
         out.reference =
-          run.training.adapter == nil ? try start() : try file("base.scores", "checkpoint") { try loader.model() }
+          run.training.adapter == nil ? try start() : try file("base.scores", "checkpoint", nil) { try loader.model() }
       case let other:
-        out.reference = try file("reference.scores", "reference policy") { try loader.other(other) }
+        out.reference = try file("reference.scores", "reference policy", digests.reference) { try loader.other(other) }
       }
     }
     if run.loss.needsBehaviour {
       switch run.loss.behaviour {
       case .start: out.behaviour = try start()
       case .recompute(let other):
-        out.behaviour = try file("behaviour.scores", "behaviour policy") { try loader.other(other) }
+        out.behaviour = try file("behaviour.scores", "behaviour policy", digests.behaviour) { try loader.other(other) }
       case .logged, .none: break
       }
     }
@@ -168,7 +196,7 @@ struct LearnPlan {
       for name in Self.tokenizerFiles {
         let source = loader.checkpoint.directory + "/" + name
         guard FileManager.default.fileExists(atPath: source) else { continue }
-        try DurableFile.write(Data(contentsOf: URL(filePath: source)), to: folder + "/" + name)
+        try AtomicFile.write(Array(Data(contentsOf: URL(filePath: source))), to: folder + "/" + name)
       }
     } else {
       try loader.checkpoint.write(to: folder) { (name) throws(PolicyError) in model.parameters.values(of: name) }
@@ -223,7 +251,9 @@ extension LearnPlan {
       ("threads", .int(training.threads)), ("stop_ess", .number(run.stops.stopEss)),
       ("stop_kl", .number(run.stops.stopKl)), ("stop_clip_share", .number(run.stops.stopClipShare)),
       ("stop_grad_spike", .number(run.stops.stopGradSpike)), ("max_skipped", .int(run.stops.maxSkipped)),
-      ("data_hash", .string(set.hash)),
+      ("data_hash", .string(set.hash)), ("policy_sha256", .string(digests.policy)),
+      ("adapter_sha256", .text(digests.adapter)), ("reference_sha256", .text(digests.reference)),
+      ("behaviour_sha256", .text(digests.behaviour)), ("instruction_set", .string("\(InstructionSet.best)")),
     ]
     let counts = set.counts
     func tally(_ x: [String: Int]) -> DocumentValue {
@@ -247,7 +277,7 @@ extension LearnPlan {
           ("trajectories_train", .int(counts.trainTrajectories)), ("trajectories_left_out", tally(counts.leftOut)),
           ("tokens_trained", .int(counts.trainedTokens)), ("tokens_unique", .int(counts.uniqueTokens)),
           ("tokens_flat", .int(counts.flatTokens)), ("longest_path", .int(counts.longestPath)),
-          ("held_out_by", .string("hash of seed, run and group")),
+          ("held_out_by", .string("hash of seed, run and group")), ("notes", .array(warnings.map { .string($0) })),
         ])
       ),
       (

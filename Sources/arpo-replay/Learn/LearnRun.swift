@@ -44,7 +44,7 @@ struct LearnRun {
     }
     try folder.check(isResumed: isResumed, overwrites: overwrites)
     let set = try readData(interruption)
-    let plan = try LearnPlan(self, set)
+    let plan = try LearnPlan(self, set, interruption)
     let manifest = plan.manifest
     let goesOn = try isResumed && LearnManifest.state(in: out) != nil
     if goesOn {
@@ -142,7 +142,7 @@ struct LearnRun {
 
   private func rehearse(_ interruption: Interruption) throws -> ExitStatus {
     let set = try readData(interruption)
-    let plan = try LearnPlan(self, set)
+    let plan = try LearnPlan(self, set, interruption)
     say(plan, set)
     let folder = FileManager.default.temporaryDirectory.appending(path: "arpo-learn-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -75,7 +75,7 @@ struct LearnTrainingOptions: ParsableArguments {
     try check(epochs > 0, "--epochs is 1 or more")
     try check(maxUpdates.map { $0 > 0 } ?? true, "--max-updates is 1 or more")
     try check(learningRate.map { $0 > 0 && $0.isFinite } ?? true, "--learning-rate is above 0")
-    try check(warmup >= 0 && warmup.isFinite, "--warmup is 0 or more")
+    try check((0...1e9).contains(warmup), "--warmup is 0 to 1e9")
     try check((0...1).contains(minLr), "--min-lr is 0 to 1")
     try check(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay is 0 or more")
     try check((0..<1).contains(beta1) && (0..<1).contains(beta2), "--beta1 and --beta2 are 0 or more and less than 1")

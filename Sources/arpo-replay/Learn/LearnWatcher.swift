@@ -92,7 +92,7 @@ final class LearnWatcher: TrainingObserver {
     ] {
       if let x = report.metrics[name] { parts.append("\(label) \(decimals(x, 4))") }
     }
-    if let x = report.metrics["perf/throughput"] { parts.append("\(traits.grouped(Int(x))) tok/s") }
+    if let x = report.metrics["perf/throughput"], x < 1e15 { parts.append("\(traits.grouped(Int(x))) tok/s") }
     parts.append(left < 3600 ? "\(left / 60) min \(left % 60) s left" : "\(left / 3600) h \(left / 60 % 60) min left")
     text = parts.joined(separator: ", ")
     line.update(text)

@@ -34,6 +34,7 @@ final class TrainingSelection: Sendable {
     var tokensWithoutLogprob = 0
     var trajectoriesWithoutLogprob = 0
     var temperature = 1.0
+    var run = ""
   }
 
   let rules: Rules
@@ -88,6 +89,7 @@ final class TrainingSelection: Sendable {
     var out = Prepared()
     out.trajectories = group.trajectories.count
     out.temperature = group.run.logprobTemperature
+    out.run = group.run.id
     let tree = try RolloutTree(group)
     let origin = try origins.origin(of: group, where: rules.condition)
     let label = "\(group.run.id)/\(group.id)" + (group.step.map { "@\($0)" } ?? "")

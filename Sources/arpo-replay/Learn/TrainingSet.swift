@@ -34,6 +34,8 @@ final class TrainingSet: TrainingData {
     var longestResponse = 0
     var largestToken: Int32 = 0
     var temperatures: Set<Double> = []
+    /// Ids of the runs.
+    var runs: Set<String> = []
   }
 
   /// Reads the database once.
@@ -79,6 +81,7 @@ extension TrainingSet.Counts {
     }
     largestToken = max(largestToken, tree.tokens.max() ?? 0)
     temperatures.insert(prepared.temperature)
+    runs.insert(prepared.run)
   }
 }
 
@@ -96,6 +99,7 @@ struct DataDigest {
       add(leaf.id)
       add([Int32(clamping: leaf.multiplicity)])
       add(leaf.nodes)
+      add(leaf.owned)
       add(leaf.advantages.map(\.bitPattern))
       // Which NaN stands for "absent" is no part of the data.
       add(leaf.behaviour.map { $0.isNaN ? UInt64.max : $0.bitPattern })
