@@ -36,11 +36,13 @@ static void head_scan(float *z, int64_t rows, int64_t n, float inverse_temperatu
       if (rescale) store(row + j, e);
     }
     if (left) {
-      vf d = load_some(row + whole, left, 0) * inverse_temperature - max;
-      vf e = exp_of(d);
       float ones[LANES];
       for (int l = 0; l < LANES; l++) ones[l] = l < left ? 1 : 0;
-      vf e1 = e * load(ones);
+      vf own = load(ones);
+      // 0 in the lanes behind the row: there -max could be anything, and e^89 is infinite, which 0 does not undo.
+      vf d = (load_some(row + whole, left, 0) * inverse_temperature - max) * own;
+      vf e = exp_of(d);
+      vf e1 = e * own;
       sum += e1;
       weighted = e1 * d + weighted;
       if (rescale) store_some(row + whole, left, e);

@@ -12,8 +12,16 @@ struct AttributionCommand: ParsableCommand {
         swift run -c release arpo-replay-bench attribution LOG --peers DIR
         swift run -c release arpo-replay-bench attribution SMALL LARGE
 
-      Tokens are those of all paths. "tree mean" is hard attribution: as runs, and written out as one Float a token, which is \
-      what the Python script py_entropy.py makes. "all strategies" has trees, entropies and both phases of every strategy.
+      Tokens are those of all paths. A round is one pass over all groups; the best round counts, of numpy the best of \
+      three runs. "tree mean" is hard attribution:
+
+        numpy    py_entropy.py: a row a trajectory from SQLite, then each leaf's value added along its parents, the \
+      mean, one float32 a token, and these into a table in memory
+        ours     groups as they were read; trees of nodes, the mean by node, one Float a token; nothing is stored
+        stored   the whole process: tokens and forks from the database, and the values, as runs, back into it
+
+      The lines "trees given" leave the trees out, which numpy's walk makes on its way: they are no comparison. "all \
+      strategies" has trees, entropies and both phases of every strategy.
       """)
 
   @Argument(help: "Native logs, shortest first.")
@@ -22,7 +30,7 @@ struct AttributionCommand: ParsableCommand {
   @Option(help: "Folder with native_sqlite.py and py_entropy.py; only for the first log.")
   var peers: String?
 
-  @Option(help: "Rounds; the best counts.")
+  @Option(help: "Rounds, each a pass over all groups; the best counts.")
   var rounds = 5
 
   func run() throws {
@@ -38,14 +46,19 @@ struct AttributionCommand: ParsableCommand {
       }
       let name = URL(filePath: log).lastPathComponent
       let numpy = l == 0 ? try numpyTokensPerSecond(log, scratch) : nil
-      if let numpy { print("| \(name) | tree mean: numpy | - | \(fixed(numpy / 1e6, 1)) M | 1 |") }
+      if let numpy { print("| \(name) | tree mean: numpy, into a table | - | \(fixed(numpy / 1e6, 1)) M | 1 |") }
       let timings = try Timings(Store.open(db, for: .reading), rounds: max(1, rounds))
-      for (what, seconds) in timings.lines {
-        let rate = Double(timings.tokens) / seconds
+      for line in timings.lines {
+        let rate = Double(timings.tokens) / line.seconds
         print(
-          "| \(name) | \(what) | \(fixed(seconds, 5)) | \(fixed(rate / 1e6, 0)) M | "
-            + "\(numpy.map { fixed(rate / $0, 0) } ?? "-") |")
+          "| \(name) | \(line.what) | \(fixed(line.seconds, 5)) | \(fixed(rate / 1e6, 0)) M | "
+            + "\(line.isLikeNumpy ? numpy.map { fixed(rate / $0, 1) } ?? "-" : "-") |")
       }
+      let stored = try Spawn.run([tool, "attribute", db, "--strategy", "arpo-hard", "--quiet"])
+      let storedRate = Double(timings.tokens) / stored.seconds
+      print(
+        "| \(name) | tree mean: stored, whole process, \(fixed(stored.memory, 0)) MiB | \(fixed(stored.seconds, 2)) "
+          + "| \(fixed(storedRate / 1e6, 1)) M | \(numpy.map { fixed(storedRate / $0, 1) } ?? "-") |")
       let whole = try Spawn.run([tool, "attribute", db, "--strategy", "all", "--summary", "--format", "json"])
       print(
         "| \(name) | attribute --strategy all, whole process, \(fixed(whole.memory, 0)) MiB | \(fixed(whole.seconds, 2)) "
@@ -54,7 +67,7 @@ struct AttributionCommand: ParsableCommand {
       print(
         "| \(name) | compare, whole process, \(fixed(compare.memory, 0)) MiB | \(fixed(compare.seconds, 2)) "
           + "| \(fixed(Double(timings.tokens) / compare.seconds / 1e6, 1)) M | - |")
-      guard whole.status == 0, compare.status == 0 else { throw ValidationError("a run failed") }
+      guard stored.status == 0, whole.status == 0, compare.status == 0 else { throw ValidationError("a run failed") }
     }
   }
 
@@ -75,30 +88,46 @@ struct AttributionCommand: ParsableCommand {
   }
 }
 
-/// Best times of the parts of attribution, summed over groups.
+/// Times of the parts of attribution, those of the best round.
 private struct Timings {
+  struct Line {
+    var what: String
+    var seconds: Double
+    /// Whether numpy's script does at least as much.
+    var isLikeNumpy = false
+  }
+
   /// Tokens of all paths.
   var tokens = 0
-  var lines: [(what: String, seconds: Double)] = []
+  var lines: [Line] = []
 
   init(_ store: Store, rounds: Int) throws {
     let strategies = AttributionStrategies.all
-    var parts = Parts(strategies.count)
-    // Groups stream by, so that a log of any length can be timed; each is timed in rounds of its own.
+    // Groups stream by in each round, so that a log of any length can be timed.
     var batches = AttributionBatches(strategies)
     try store.forEachGroup(transform: { $0 }) { batches += AttributionBatches(strategies, of: try RolloutTree($0)) }
-    try store.forEachGroup(transform: { $0 }) { group in
-      var best = Parts(strategies.count)
-      for round in 0..<rounds { best.takeSmaller(try Self.time(group, strategies, batches), isFirst: round == 0) }
-      parts.add(best)
-      tokens += try RolloutTree(group).paths.reduce(0) { $0 + $1.length }
+    var passes: [Parts] = []
+    for round in 0..<rounds {
+      var parts = Parts(strategies.count)
+      try store.forEachGroup(transform: { $0 }) { group in
+        parts.add(try Self.time(group, strategies, batches))
+        if round == 0 { tokens += try RolloutTree(group).paths.reduce(0) { $0 + $1.length } }
+      }
+      passes.append(parts)
     }
+    func best(_ seconds: (Parts) -> Double) -> Double { passes.map(seconds).min() ?? .nan }
     let hard = strategies.firstIndex { $0.name == "arpo-hard" } ?? 0
     lines = [
-      ("trees and nodes", parts.tree), ("tree mean: runs", parts.strategies[hard]),
-      ("tree mean: one Float a token", parts.strategies[hard] + parts.written),
-      ("entropies and other evidence", parts.evidence),
-      ("all \(strategies.count) strategies", parts.tree + parts.evidence + parts.strategies.reduce(0, +)),
+      Line(
+        what: "tree mean: ours, one Float a token",
+        seconds: best { $0.tree + $0.strategies[hard] + $0.written }, isLikeNumpy: true),
+      Line(what: "tree mean: trees given, one Float a token", seconds: best { $0.strategies[hard] + $0.written }),
+      Line(what: "tree mean: trees given, as runs", seconds: best { $0.strategies[hard] }),
+      Line(what: "trees and nodes", seconds: best(\.tree)),
+      Line(what: "entropies and other evidence", seconds: best(\.evidence)),
+      Line(
+        what: "all \(strategies.count) strategies",
+        seconds: best { $0.tree + $0.evidence + $0.strategies.reduce(0, +) }),
     ]
   }
 
@@ -115,14 +144,6 @@ private struct Timings {
       evidence += other.evidence
       written += other.written
       for s in strategies.indices { strategies[s] += other.strategies[s] }
-    }
-
-    mutating func takeSmaller(_ other: Parts, isFirst: Bool) {
-      if isFirst { return self = other }
-      tree = min(tree, other.tree)
-      evidence = min(evidence, other.evidence)
-      written = min(written, other.written)
-      for s in strategies.indices { strategies[s] = min(strategies[s], other.strategies[s]) }
     }
   }
 

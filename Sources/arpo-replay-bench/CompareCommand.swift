@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RolloutLogs
 
 /// Import and audit against the Python scripts of a folder.
 struct CompareCommand: ParsableCommand {
@@ -36,8 +37,7 @@ struct CompareCommand: ParsableCommand {
       return run
     }
 
-    let raw = try checked(Spawn.run(["sh", "-c", "zstd -dcq '\(log)' | wc -c"]), "zstd")
-    let bytes = Double(raw.output.trimmingCharacters(in: .whitespacesAndNewlines)) ?? .nan
+    let bytes = Double(try LogInput.uncompressedSize(of: log))
     var flat = 0.0
     for round in 1...max(1, rounds) {
       FileHandle.standardError.write(Data("round \(round) of \(rounds)\n".utf8))

@@ -18,10 +18,7 @@ struct PhasesCommand: ParsableCommand {
       return Double(d.seconds) + Double(d.attoseconds) * 1e-18
     }
     var start = clock.now
-    let input = try LogInput(path: log)
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-    defer { buffer.deallocate() }
-    while try input.read(into: buffer) > 0 {}
+    let bytes = try LogInput.uncompressedSize(of: log)
     let decode = seconds(start)
 
     let format = NativeLog(file: LogFile(path: log))
@@ -41,9 +38,20 @@ struct PhasesCommand: ParsableCommand {
       parse += seconds(begin)
       recycle(block)
     }
-    let megabytes = Double(input.bytesOut) / 1e6
+    let megabytes = Double(bytes) / 1e6
     print("decompress and hash: \(fixed(decode, 3)) s, \(fixed(megabytes / decode, 0)) MB/s")
     print("parse to columns:    \(fixed(parse, 3)) s, \(fixed(megabytes / parse, 0)) MB/s, \(tokens) tokens")
     print("read, cut and parse: \(fixed(seconds(start), 3)) s")
+  }
+}
+
+extension LogInput {
+  /// Bytes of a log once it is decompressed, found by reading all of it.
+  static func uncompressedSize(of log: String) throws -> Int {
+    let input = try LogInput(path: log)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    defer { buffer.deallocate() }
+    while try input.read(into: buffer) > 0 {}
+    return input.bytesOut
   }
 }

@@ -325,6 +325,28 @@ struct KernelTests {
     }
   }
 
+  /// e^-z is infinite for z below -88.72 in single precision, which the lanes behind a row must not see.
+  @Test("rows of very low logits", arguments: settings)
+  func lowLogits(_ setting: Setting) throws {
+    let t = try Trial(setting)
+    for (low, inverse) in [(Float(-88.75), Float(1)), (-95, 1), (-200, 0.5), (-1e30, 1)] {
+      for n in Self.sizes {
+        for rescales in [false, true] {
+          var z = [Float](repeating: low, count: n)
+          var factors = [Float](repeating: 0, count: 1)
+          var sums = [policy_softmax_sums(max: -.infinity, sum: 0, weighted: 0)]
+          if rescales {
+            policy_head_scan(t.pool, &z, 1, Int64(n), inverse, &sums, &factors)
+          } else {
+            policy_head_scan(t.pool, &z, 1, Int64(n), inverse, &sums, nil)
+          }
+          #expect(sums[0].sum == Double(n) && sums[0].weighted == 0 && sums[0].max == low * inverse, "\(low), \(n)")
+          if rescales { #expect(z.allSatisfy { $0 == 1 }) }
+        }
+      }
+    }
+  }
+
   @Test("NaN and infinity in a logit come through", arguments: settings)
   func poison(_ setting: Setting) throws {
     let t = try Trial(setting)

@@ -174,6 +174,41 @@ import TestSupport
     let outside = SharedTokenLoss(advantages: [1, -0.4], ratio: 1.25)
     #expect(abs(outside.softGradient - 0.4) < 1e-12 && outside.hardGradient == 0)
   }
+
+  /// Rewards at the ends of what a number can hold have no mean and no deviation: a leaf without a finite advantage has
+  /// none, and nothing ends the program.
+  @Test func rewardsWithoutAMeanHaveNoAdvantages() throws {
+    let rewards = [1.7e308, -1.7e308, 1.7e308, -1.7e308]
+    let group = madeGroup(
+      rewards.enumerated().map { i, reward in
+        madeTrajectory(
+          "g/\(i)", parent: i == 3 ? 0 : nil, at: i == 3 ? 2 : 0,
+          [.think([Int32(i)]), .call([7], "search"), .result([8], "search"), .think([Int32(i), 3])], reward: reward)
+      })
+    let strategies = AttributionStrategies.all
+    let tree = try RolloutTree(group)
+    let found = GroupAttribution(tree, strategies, AttributionBatches(strategies, of: tree))
+    var missing = 0
+    for (s, strategy) in strategies.enumerated() {
+      for (leaf, advantages) in zip(found.group.leaves, found.advantages[s]) {
+        if case .missing = advantages { missing += 1 }
+        let values = advantages.aligned(leaf.generated, length: leaf.length) ?? []
+        #expect(values.allSatisfy { $0.isFinite }, "\(strategy.name)")
+        #expect(PathCredit(leaf, advantages).segments.allSatisfy { $0.generated > 0 })
+      }
+    }
+    #expect(missing > strategies.count)
+  }
+
+  /// Tokens without a value are in no segment's numbers.
+  @Test func creditLeavesOutTokensWithoutAValue() throws {
+    let tree = try RolloutTree(madeGroup([madeTrajectory("a", [.think([1, 2]), .call([3], "search")], reward: 1)]))
+    let leaf = AttributionGroup(tree, needs: []).leaves[0]
+    let credit = PathCredit(leaf, .tokens([.nan, 2, .nan]))
+    #expect(credit.segments.map(\.ordinal) == [0] && credit.segments.first?.range == 2...2)
+    #expect(credit.mean == 2 && credit.totalAbs == 2)
+    #expect(PathCredit(leaf, .tokens([.nan, .nan, .nan])).segments.isEmpty)
+  }
 }
 
 /// Whether two rows agree, but for the rounding of sums in another order.

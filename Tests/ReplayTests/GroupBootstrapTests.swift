@@ -68,4 +68,38 @@ import TestSupport
   @Test func quantilesAreLinearBetweenNeighbours() {
     #expect(quantile([0, 1, 2, 3], 0.5) == 1.5 && quantile([0, 1, 2, 3], 1) == 3 && quantile([5, 7], 0.25) == 5.5)
   }
+
+  /// A sum over nothing is in neither the ratio nor its interval.
+  @Test func sumsOverNothingAreInNoRatio() throws {
+    var table = KeyedBootstrap<Int>(cells: 1, replicates: 200, seed: 0, run: "r")
+    for g in 0..<6 { table.add(group: "g\(g)", 0, [MeanSum(sum: 1, count: 2)]) }
+    table.add(group: "none", 0, [MeanSum(sum: 50, count: 0)])
+    let estimate = table.estimate(0, 0)
+    #expect(estimate.value == 0.5 && estimate.low == 0.5 && estimate.high == 0.5)
+    #expect(table.sums(0, 0) == MeanSum(sum: 6, count: 12))
+  }
+
+  /// One group with something to divide by and one with nothing are one group.
+  @Test func groupsThatAddNothingMakeNoInterval() {
+    var sums = GroupSums<String>(replicates: 200, seed: 0, run: "r")
+    sums.add(group: "empty", [("part", 0), ("whole", 0)])
+    sums.add(group: "a", [("part", 1), ("whole", 4)])
+    #expect(sums.ratio("part", over: "whole") == Estimate(0.25, nil))
+    sums.add(group: "b", [("part", 0), ("whole", 4)])
+    let both = sums.ratio("part", over: "whole")
+    #expect(both.value == 0.125 && (both.low ?? 1) < (both.high ?? 0))
+  }
+
+  /// A group of two runs: each run's own draws, and two groups.
+  @Test func runsAreToldApart() {
+    var means = GroupMeans(cells: 1, replicates: 200, seed: 3)
+    means.add(run: "a", group: "g0", [(0, 1, 1)])
+    means.add(run: "a", group: "g0", [(0, 2, 1)])
+    #expect(means.interval(0) == nil)
+    means.add(run: "b", group: "g0", [(0, 3, 1)])
+    #expect(means.interval(0) != nil)
+    let source = BootstrapWeights(replicates: 1, seed: 3, run: "b")
+    #expect(source.draw(of: "g0", in: "b") == source.draw(of: "g0"))
+    #expect(source.draw(of: "g0", in: "a") != source.draw(of: "g0"))
+  }
 }

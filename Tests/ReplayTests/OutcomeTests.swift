@@ -97,4 +97,28 @@ import TestSupport
     #expect(whole[0].pass[1].groups == 0 && whole[0].pass[1].estimate.value == nil)
     #expect(whole[0].executedCalls.value == 1)
   }
+
+  /// Judged is who is judged by either, each leaf once: a named judge without a reward beside a reward without a judge.
+  @Test func judgedLeavesAreAUnion() throws {
+    let format = { NamedReward(name: "format", score: $0) }
+    let found = try outcome(group([nil, -1], named: [[format(0)], []], multiplicities: [2, 3]))
+    #expect(found.judged == 5 && found.failures == 5 && found.scored == 3 && found.judgedByName == 2)
+    var table = OutcomeTable(rules: OutcomeRules(), by: [])
+    table.add(found)
+    #expect(table.rows()[0].formatFailures.value == 1)
+  }
+
+  /// A row whose rewards are of one group has no interval, whatever else was added, and no difference from it has one.
+  @Test func oneScoredGroupHasNoInterval() throws {
+    var table = OutcomeTable(rules: OutcomeRules(), by: [], replicates: 100)
+    for g in 0..<5 {
+      table.add(try outcome(group([1, Double(g) / 5], id: "g\(g)", run: "many")))
+      table.add(try outcome(group(g == 0 ? [1, 0] : [nil, nil], id: "g\(g)", run: "one")))
+    }
+    let rows = table.rows(against: "one")
+    #expect(rows[0].accuracy.low != nil && rows[1].accuracy.value == 0.5)
+    #expect(rows[1].accuracy.low == nil && rows[1].formatFailures.low == nil)
+    let difference = try #require(rows[0].accuracyDifference)
+    #expect(difference.value != nil && difference.low == nil)
+  }
 }

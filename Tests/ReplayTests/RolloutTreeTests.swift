@@ -183,4 +183,22 @@ import TestSupport
     }
     #expect(forks > 1000)
   }
+
+  /// An empty result hides nothing; a text without tokens does, on every path through it.
+  @Test func emptySegmentsOnlyHideTexts() throws {
+    func group(_ text: String?) -> ReplayGroup {
+      madeGroup([
+        madeTrajectory("a", [.call([1], "search"), .result([], "search", text: text), .think([2, 3])]),
+        madeTrajectory("b", parent: 0, at: 2, [.think([4])]),
+        madeTrajectory("c", parent: 0, at: 0, [.think([5])]),
+      ])
+    }
+    for text in [nil, ""] {
+      let tree = try RolloutTree(group(text))
+      #expect((0..<3).allSatisfy { tree.hasIDs($0) && tree.unknownTexts(of: $0).isEmpty })
+    }
+    let tree = try RolloutTree(group("no results"))
+    #expect((0..<3).map { tree.hasIDs($0) } == [false, false, true])
+    #expect((0..<3).map { tree.unknownTexts(of: $0) } == [[1], [1], []])
+  }
 }

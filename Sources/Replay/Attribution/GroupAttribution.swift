@@ -4,7 +4,7 @@ public struct GroupAttribution: Sendable {
   public let tree: RolloutTree
   /// What the strategies saw of it.
   public let group: AttributionGroup
-  /// By strategy, the advantages of the group's leaves in their order.
+  /// By strategy, the advantages of the group's leaves in their order; a leaf with one that is not finite is missing.
   public let advantages: [[PathAdvantages]]
   /// By strategy, what it needs and the log does not have; its leaves are then all missing.
   public let unmet: [AttributionNeeds]
@@ -26,7 +26,8 @@ public struct GroupAttribution: Sendable {
     unmet = strategies.map { group.unmet($0.needs) }
     advantages = zip(strategies.indices, unmet).map { s, unmet in
       unmet.isEmpty
-        ? strategies[s].advantages(of: group, in: batches[s]) : group.leaves.map { _ in PathAdvantages.missing }
+        ? strategies[s].advantages(of: group, in: batches[s]).map(\.finite)
+        : group.leaves.map { _ in PathAdvantages.missing }
     }
   }
 }

@@ -14,6 +14,18 @@ public enum PathAdvantages: Sendable, Equatable {
   /// A leaf's value, if it has one.
   public init(_ value: Double?) { self = value.map { .constant($0) } ?? .missing }
 
+  /// The advantages, or none at all where one is not finite: rewards near the largest number have no deviations.
+  var finite: PathAdvantages {
+    let isFinite =
+      switch self {
+      case .missing: true
+      case .constant(let value): value.isFinite
+      case .runs(let runs): runs.allSatisfy { $0.value.isFinite }
+      case .tokens(let values): values.allSatisfy(\.isFinite)
+      }
+    return isFinite ? self : .missing
+  }
+
   /// The value of a leaf whose generated tokens all have the same.
   public var constant: Double? {
     guard case .constant(let value) = self else { return nil }

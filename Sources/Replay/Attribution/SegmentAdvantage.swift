@@ -21,7 +21,7 @@ public struct PathCredit: Sendable, Equatable {
   /// Segments with generated tokens, in path order.
   public var segments: [SegmentAdvantage] = []
 
-  /// Sums a path's advantages up.
+  /// Sums a path's advantages up; tokens without a value (`NaN`, as logged advantages may have) are left out.
   public init(_ leaf: AttributionLeaf, _ advantages: PathAdvantages) {
     if case .missing = advantages { return }
     let constant = advantages.constant
@@ -31,6 +31,7 @@ public struct PathCredit: Sendable, Equatable {
     var first = 0
     var open: [Int: SegmentAdvantage] = [:]
     advantages.forEachRun(leaf.generated) { range, value in
+      if value.isNaN { return }
       sum += value * Double(range.count)
       size += abs(value) * Double(range.count)
       tokens += range.count

@@ -145,8 +145,9 @@ private func describe(_ x: Estimate) -> String {
   return "\(decimals(value)) nats, 95 % interval \(decimals(low)) to \(decimals(high))\(told)"
 }
 
-/// Four decimals, which is what an interval of a thousand replicates can bear.
+/// Four decimals, which is what an interval of a thousand replicates can bear; numbers beyond any entropy as they are.
 private func decimals(_ x: Double) -> String {
+  guard abs(x) < 1e10 else { return "\(x)" }
   let scaled = Int((abs(x) * 10_000).rounded())
   let fraction = String(scaled % 10_000)
   let digits = String(repeating: "0", count: 4 - fraction.utf8.count) + fraction

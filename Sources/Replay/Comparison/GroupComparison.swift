@@ -121,9 +121,6 @@ public struct Disagreement: Sendable, Equatable {
   public var text: String?
   /// Ids of the segment's first tokens; empty where there is a text.
   public var tokenIDs: [Int32]
-
-  /// Larger first; equal ones in canonical order.
-  static func isBefore(_ a: Disagreement, _ b: Disagreement) -> Bool { a.totalDelta > b.totalDelta }
 }
 
 /// Adds up differences by segment, those of a shared segment once.

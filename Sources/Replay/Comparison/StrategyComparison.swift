@@ -174,9 +174,9 @@ public struct StrategyComparison {
     return ComparisonReport.Pair(
       a: names[a], b: names[b], tokens: tokens,
       pearson: sums.estimate(
-        pair.moments.pearson, of: (0..<6).map { .moment(p, $0) }, needing: .moment(p, 0), RankMoments.correlation),
+        pair.moments.pearson, of: (0..<6).map { .moment(p, $0) }, needing: [.moment(p, 0)], RankMoments.correlation),
       spearman: rankSums.estimate(
-        spearman, of: (0..<6).map { .rank($0) }, needing: .rank(0), RankMoments.correlation),
+        spearman, of: (0..<6).map { .rank($0) }, needing: [.rank(0)], RankMoments.correlation),
       signFlip: share == nil ? Estimate() : sums.ratio(.flips(p), over: .tokens(p)),
       meanAbsDelta: sums.ratio(.delta(p), over: .tokens(p)), largestDelta: tokens == 0 ? nil : pair.largest,
       differingTokens: pair.differing, groups: pair.groups, differingGroups: pair.differingGroups,

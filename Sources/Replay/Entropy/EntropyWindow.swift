@@ -1,16 +1,3 @@
-/// The windows after one tool result of one path.
-struct WindowEvent: Sendable {
-  var trajectory: Int
-  /// Number of the result on the path.
-  var result: Int
-  /// Index of the first token behind the result.
-  var start: Int
-  /// Initial entropy of the trajectory.
-  var baseline: Double?
-  /// One for each window.
-  var windows: [WindowCell]
-}
-
 /// What one window of a path holds.
 struct WindowCell: Sendable, Equatable {
   /// All of its tokens, inherited ones too.
@@ -28,21 +15,10 @@ extension PathValues {
     return statistics(t, first.prefix(count)).mean
   }
 
-  /// The windows after every tool result of a path that a generation segment follows.
-  ///
-  /// A window [a, b) covers the path positions s + a ..< min(s + b, e) of that segment [s, e); positions without a value
-  /// keep their place.
-  func windowEvents(_ t: Int, windows: [Range<Int>], baselineTokens: Int) -> [WindowEvent] {
-    let baseline = baseline(t, tokens: baselineTokens)
-    return paths[t].results.indices.compactMap { r in
-      guard let segment = paths[t].window(after: r) else { return nil }
-      return WindowEvent(
-        trajectory: t, result: r, start: segment.lowerBound, baseline: baseline,
-        windows: windows.map { cell(t, $0, of: segment) })
-    }
-  }
-
   /// A window of a generation segment.
+  ///
+  /// A window [a, b) covers the path positions s + a ..< min(s + b, e) of the segment [s, e); positions without a value
+  /// keep their place.
   func cell(_ t: Int, _ window: Range<Int>, of segment: Range<Int>) -> WindowCell {
     let range = segment.window(window)
     let branch = paths[t].branch

@@ -35,6 +35,8 @@ public struct GroupOutcome: Sendable, Equatable {
   public var rewardSum = 0.0
   /// Leaves that succeed.
   public var successes = 0
+  /// Leaves whose format can be judged: by name, or by their reward.
+  public var judged = 0
   /// Leaves whose format a named reward judges: a score of 0 or less is a failure.
   public var judgedByName = 0
   /// Of them, failures.
@@ -66,6 +68,7 @@ public struct GroupOutcome: Sendable, Equatable {
         judgedByName += t.multiplicity
         if score <= 0 { failuresByName += t.multiplicity }
       }
+      if judge?.score != nil || t.reward != nil { judged += t.multiplicity }
       guard let reward = t.reward else { continue }
       scored += t.multiplicity
       rewardSum += reward * Double(t.multiplicity)
@@ -76,9 +79,6 @@ public struct GroupOutcome: Sendable, Equatable {
 
   /// Failures of format.
   public var failures: Int { failuresByName + failuresByReward }
-
-  /// Leaves whose format can be judged: by name, or by their reward.
-  public var judged: Int { max(scored, judgedByName) }
 
   /// Estimate of the chance that one of k leaves succeeds, without bias: 1 - C(n - c, k) / C(n, k) for c successes among n
   /// scored leaves; `nil` for n < k.

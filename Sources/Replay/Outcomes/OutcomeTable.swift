@@ -100,7 +100,7 @@ public struct OutcomeTable: Sendable {
     sums.add(
       group: group.group,
       keys.flatMap { key in
-        values.filter { $0.sum != .scored || $0.value > 0 }.map { (name: Name(key: key, sum: $0.sum), value: $0.value) }
+        values.map { (name: Name(key: key, sum: $0.sum), value: $0.value) }
       })
   }
 
@@ -149,7 +149,7 @@ public struct OutcomeTable: Sendable {
       Name(key: base, sum: .scored),
     ]
     func statistic(_ s: [Double]) -> Double? { s[1] == 0 || s[3] == 0 ? nil : s[0] / s[1] - s[2] / s[3] }
-    return sums.estimate(statistic(names.map { sums.total($0) }), of: names, needing: names[1], statistic)
+    return sums.estimate(statistic(names.map { sums.total($0) }), of: names, needing: [names[1], names[3]], statistic)
   }
 }
 

@@ -148,7 +148,7 @@ struct DemonstrationReport {
         .array(
           outcomes.map { outcome in
             .object([
-              ("seed", .int(Int(outcome.seed))), ("rollouts", .int(outcome.rollouts)),
+              ("seed", .seed(outcome.seed)), ("rollouts", .int(outcome.rollouts)),
               ("branches", .int(outcome.branches)), ("logged_reward", .double(outcome.logged)),
               ("before", reward(outcome.before)),
               (
