@@ -210,7 +210,9 @@ import TestSupport
       try FileManager.default.removeItem(atPath: folder.path("run/\(entry)"))
     }
     // What killed runs leave is the learner's.
-    for name in ["learner_run.json.writing", "model-00001-of-00002.safetensors"] {
+    for name in [
+      "learner_run.json.writing", "adapter_model.safetensors.writing-aB3x9Z", "model-00001-of-00002.safetensors",
+    ] {
       try folder.write(["left"], "run/" + name)
     }
     #expect(try learn("run", Self.small + ["--overwrite"]).status == 0)

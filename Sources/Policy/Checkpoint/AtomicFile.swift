@@ -14,7 +14,7 @@ public struct AtomicFile: ~Copyable {
   /// Opens the temporary file in the folder of `path`, which must exist.
   init(_ path: String) throws(PolicyError) {
     self.path = path
-    var template = Array((path + ".XXXXXX").utf8CString)
+    var template = Array((path + ".writing-XXXXXX").utf8CString)
     descriptor = mkstemp(&template)
     temporary = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     guard descriptor >= 0 else { throw PolicyError(.unwritable, MappedFile.reason(), path: path) }
@@ -22,6 +22,12 @@ public struct AtomicFile: ~Copyable {
     let mask = umask(0)
     umask(mask)
     fchmod(descriptor, 0o666 & ~mask)
+  }
+
+  /// The name that a temporary file's name was made from, where it is one by its form; earlier versions had no letters at
+  /// its end.
+  public static func target(ofTemporary name: String) -> String? {
+    name.wholeMatch(of: /(.+)\.writing(-[A-Za-z0-9]{6})?/).map { String($0.1) }
   }
 
   deinit {

@@ -57,7 +57,7 @@ struct LearnFolder {
       [LearnManifest.name, "metrics.jsonl"] + workingFolders + LoRAAdapter.fileNames + Checkpoint.companions
     if files.contains(name) { return true }
     if name.wholeMatch(of: /model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json/) != nil { return true }
-    return name.hasSuffix(".writing") && isOwn(String(name.dropLast(".writing".count)))
+    return AtomicFile.target(ofTemporary: name).map(isOwn) ?? false
   }
 
   /// Checkpoints and scores, which only a run that goes on needs.
