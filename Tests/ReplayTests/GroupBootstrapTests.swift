@@ -80,12 +80,12 @@ import TestSupport
   }
 
   /// One group with something to divide by and one with nothing are one group.
-  @Test func groupsThatAddNothingMakeNoInterval() {
+  @Test func groupsThatAddNothingMakeNoInterval() throws {
     var sums = GroupSums<String>(replicates: 200, seed: 0, run: "r")
-    sums.add(group: "empty", [("part", 0), ("whole", 0)])
-    sums.add(group: "a", [("part", 1), ("whole", 4)])
+    try sums.add(group: "empty", [("part", 0), ("whole", 0)])
+    try sums.add(group: "a", [("part", 1), ("whole", 4)])
     #expect(sums.ratio("part", over: "whole") == Estimate(0.25, nil))
-    sums.add(group: "b", [("part", 0), ("whole", 4)])
+    try sums.add(group: "b", [("part", 0), ("whole", 4)])
     let both = sums.ratio("part", over: "whole")
     #expect(both.value == 0.125 && (both.low ?? 1) < (both.high ?? 0))
   }

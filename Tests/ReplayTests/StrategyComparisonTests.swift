@@ -224,14 +224,42 @@ import TestSupport
     }
   }
 
+  /// Sums whose replicates do not fit in memory give the same report, bit for bit.
+  @Test func manyPartsInLittleMemory() throws {
+    let names = ["arpo-hard", "grpo:verl", "treerl"]
+    let strategies = try names.map { try #require(AttributionStrategies.named($0)) }
+    func report(_ sumsInMemory: Int?) throws -> ComparisonReport {
+      var random = SeededGenerator(seed: 85)
+      var comparison = StrategyComparison(
+        names: names, run: "r", replicates: 50, seed: 3, disagreements: 2, pointsInMemory: 1 << 20,
+        sumsInMemory: sumsInMemory, spill: { MemorySpill() })
+      for g in 0..<20 {
+        let group = RandomGroups.group(&random, declared: true, id: "g\(g)")
+        let attribution = try GroupAttribution(RolloutTree(group), strategies, AttributionBatches(strategies))
+        try comparison.add(GroupComparison(attribution, attribution.advantages, disagreements: 2))
+      }
+      return try comparison.finish()
+    }
+    let whole = try report(nil)
+    #expect(whole.columns[0].shares.values.contains { $0.low != nil } && whole.pairs[0].pearson.low != nil)
+    for limit in [0, 7, 40] {
+      let got = try report(limit)
+      #expect(got.pairs.map { "\($0)" } == whole.pairs.map { "\($0)" })
+      for (a, b) in zip(got.columns, whole.columns) {
+        #expect(
+          "\(a.zeroShare)" == "\(b.zeroShare)" && a.shares.mapValues { "\($0)" } == b.shares.mapValues { "\($0)" })
+      }
+    }
+  }
+
   /// The interval of a ratio is the group bootstrap's own.
-  @Test func groupSumsDrawAsTheGroupBootstrap() {
+  @Test func groupSumsDrawAsTheGroupBootstrap() throws {
     var random = SeededGenerator(seed: 84)
     var sums = GroupSums<String>(replicates: 500, seed: 9, run: "r")
     var bootstrap = GroupBootstrap(cells: 1, replicates: 500, seed: 9, run: "r")
     for g in 0..<30 {
       let (x, n) = (Double.random(in: 0...3, using: &random), Int.random(in: 1...4, using: &random))
-      sums.add(group: "g\(g)", [("x", x), ("n", Double(n))])
+      try sums.add(group: "g\(g)", [("x", x), ("n", Double(n))])
       bootstrap.add(group: "g\(g)", [(cell: 0, sum: MeanSum(sum: x, count: n))])
     }
     let (got, expected) = (sums.ratio("x", over: "n"), bootstrap.interval(0))

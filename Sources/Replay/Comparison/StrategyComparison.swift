@@ -4,7 +4,7 @@
 ///     for group in groups { try comparison.add(GroupComparison(group, columns, disagreements: 3)) }
 ///     let report = try comparison.finish()
 ///
-/// Sums of pairs are updated in place. Ranks need all pairs of values: they are kept as (x, y, number of tokens) until a
+/// Sums of pairs are updated in place, see ``GroupSums`` for their intervals. Ranks need all pairs of values: they are kept as (x, y, number of tokens) until a
 /// limit, and beyond it in temporary files, sorted there; see ``RankCorrelation``.
 public struct StrategyComparison {
   /// Points of all pairs together that stay in memory.
@@ -13,7 +13,6 @@ public struct StrategyComparison {
   private enum Sum: Hashable, Sendable {
     /// Count, x, y, xx, yy, xy of a pair.
     case moment(Int, Int)
-    case rank(Int)
     case flips(Int)
     case delta(Int)
     case tokens(Int)
@@ -49,7 +48,7 @@ public struct StrategyComparison {
   private var pairs: [PairState]
   private var columns: [ColumnState]
   private var sums: GroupSums<Sum>
-  private let emptySums: GroupSums<Sum>
+  private let emptyRankSums: GroupSums<Int>
   private var groups = 0
   private var trajectories = 0
   private var scored = 0
@@ -72,7 +71,7 @@ public struct StrategyComparison {
 
   init(
     names: [String], run: String, replicates: Int, seed: UInt64, disagreements: Int, pointsInMemory: Int,
-    spill: SpillFactory?
+    sumsInMemory: Int? = nil, spill: SpillFactory?
   ) {
     self.names = names
     self.replicates = replicates
@@ -81,8 +80,8 @@ public struct StrategyComparison {
     let limit = max(64, pointsInMemory / max(1, count))
     pairs = (0..<count).map { _ in PairState(ranks: RankCorrelation(limit: limit, spill: spill)) }
     columns = names.map { _ in ColumnState() }
-    emptySums = GroupSums(replicates: replicates, seed: seed, run: run)
-    sums = emptySums
+    emptyRankSums = GroupSums(replicates: replicates, seed: seed, run: run)
+    sums = GroupSums(replicates: replicates, seed: seed, run: run, cellsInMemory: sumsInMemory, spill: spill)
   }
 
   /// Adds what a group says; its columns are in the order of the names.
@@ -104,7 +103,7 @@ public struct StrategyComparison {
         try pairs[p].ranks.add(point.x, point.y, weight: point.weight, group: draw.rawValue)
       }
     }
-    sums.add(draw, values)
+    try sums.add(draw, values)
   }
 
   private mutating func add(_ column: GroupComparison.Column, _ c: Int, _ values: inout [(name: Sum, value: Double)]) {
@@ -146,29 +145,54 @@ public struct StrategyComparison {
   ///
   /// - Throws: what the spill storage throws.
   public mutating func finish() throws -> ComparisonReport {
+    var sums = sums
     var reports: [ComparisonReport.Pair] = []
-    var p = 0
-    for b in names.indices {
-      for a in 0..<b {
-        reports.append(try finish(p, a, b))
-        p += 1
+    let places = names.indices.flatMap { b in (0..<b).map { a in (a, b) } }
+    try sums.forEach(Array(places.indices), of: Self.names) { p, sums in
+      reports.append(try report(p, places[p].0, places[p].1, sums))
+    }
+    var columns = names.indices.map(column)
+    try sums.forEach(names.indices.flatMap(shares), of: \.names) { share, sums in
+      let found = sums.ratio(share.names[0], over: share.names[1])
+      if let part = share.part {
+        columns[share.column].shares[part] = found
+      } else {
+        columns[share.column].zeroShare = found
       }
     }
     return ComparisonReport(
-      groups: groups, trajectories: trajectories, scored: scored, generatedTokens: generated,
-      columns: names.indices.map(column), pairs: reports)
+      groups: groups, trajectories: trajectories, scored: scored, generatedTokens: generated, columns: columns,
+      pairs: reports)
   }
 
-  private mutating func finish(_ p: Int, _ a: Int, _ b: Int) throws -> ComparisonReport.Pair {
+  /// The sums that a pair's estimates take.
+  private static func names(_ p: Int) -> [Sum] { (0..<6).map { .moment(p, $0) } + [.flips(p), .delta(p), .tokens(p)] }
+
+  /// A share of a column: of a part, or of the tokens without signal.
+  private struct Share {
+    var column: Int
+    var part: CreditPart?
+
+    /// The sum, and what it is a share of.
+    var names: [Sum] {
+      part.map { [.part(column, $0), .credit(column)] } ?? [.zeros(column), .columnTokens(column)]
+    }
+  }
+
+  private func shares(_ c: Int) -> [Share] {
+    let shares = columns[c].shares
+    return [Share(column: c)] + (shares.total > 0 ? shares.parts.keys.map { Share(column: c, part: $0) } : [])
+  }
+
+  private func report(_ p: Int, _ a: Int, _ b: Int, _ sums: GroupSums<Sum>) throws -> ComparisonReport.Pair {
     let pair = pairs[p]
     let tokens = pair.moments.count
-    var rankSums = emptySums
+    var rankSums = emptyRankSums
     let hasIntervals = replicates > 0
     let spearman = try pair.ranks.finish(
       hasIntervals
         ? { group, moments in
-          rankSums.add(
-            GroupDraw(rawValue: group), moments.sums.enumerated().map { (name: Sum.rank($0), value: $1) })
+          try rankSums.add(GroupDraw(rawValue: group), moments.sums.enumerated().map { (name: $0, value: $1) })
         } : nil)
     let share = tokens == 0 ? nil : Double(pair.flips) / Double(tokens)
     return ComparisonReport.Pair(
@@ -176,22 +200,18 @@ public struct StrategyComparison {
       pearson: sums.estimate(
         pair.moments.pearson, of: (0..<6).map { .moment(p, $0) }, needing: [.moment(p, 0)], RankMoments.correlation),
       spearman: rankSums.estimate(
-        spearman, of: (0..<6).map { .rank($0) }, needing: [.rank(0)], RankMoments.correlation),
+        spearman, of: Array(0..<6), needing: [0], RankMoments.correlation),
       signFlip: share == nil ? Estimate() : sums.ratio(.flips(p), over: .tokens(p)),
       meanAbsDelta: sums.ratio(.delta(p), over: .tokens(p)), largestDelta: tokens == 0 ? nil : pair.largest,
       differingTokens: pair.differing, groups: pair.groups, differingGroups: pair.differingGroups,
       disagreements: pair.disagreements)
   }
 
+  /// A column without its shares.
   private func column(_ c: Int) -> ComparisonReport.Column {
     let column = columns[c]
-    var shares: [(CreditPart, Estimate)] = []
-    for part in column.shares.parts.keys where column.shares.total > 0 {
-      shares.append((part, sums.ratio(.part(c, part), over: .credit(c))))
-    }
     return ComparisonReport.Column(
-      name: names[c], tokens: column.tokens, zeroShare: sums.ratio(.zeros(c), over: .columnTokens(c)),
-      groups: column.groups, groupsWithoutSignal: column.groupsWithoutSignal, totalAbs: column.shares.total,
-      shares: Dictionary(uniqueKeysWithValues: shares))
+      name: names[c], tokens: column.tokens, zeroShare: Estimate(), groups: column.groups,
+      groupsWithoutSignal: column.groupsWithoutSignal, totalAbs: column.shares.total, shares: [:])
   }
 }

@@ -25,8 +25,8 @@ public enum OutcomeDimension: String, Sendable, Hashable, CaseIterable {
 /// Outcomes by run, step and data set, with 95 % intervals by a Poisson bootstrap over prompt groups.
 ///
 /// A prompt draws one weight in all runs, so that differences between runs on the same prompts are paired. Memory follows the
-/// number of rows.
-public struct OutcomeTable: Sendable {
+/// number of rows, but not that of their replicates: see ``GroupSums``.
+public struct OutcomeTable {
   private enum Sum: Hashable, Sendable {
     case reward, scored, failures, judged, executed, independent, trajectories, generated
     /// Sum of a group's pass@k, and groups that have one.
@@ -58,14 +58,27 @@ public struct OutcomeTable: Sendable {
   /// - Parameters:
   ///   - dimensions: what to split runs by; the whole run has a row too.
   ///   - replicates: of the bootstrap; 0: no intervals.
-  public init(rules: OutcomeRules, by dimensions: Set<OutcomeDimension>, replicates: Int = 1000, seed: UInt64 = 0) {
+  ///   - spill: where goes what does not fit in memory; `nil`: all of it stays.
+  public init(
+    rules: OutcomeRules, by dimensions: Set<OutcomeDimension>, replicates: Int = 1000, seed: UInt64 = 0,
+    spill: SpillFactory? = nil
+  ) {
+    self.init(rules: rules, by: dimensions, replicates: replicates, seed: seed, sumsInMemory: nil, spill: spill)
+  }
+
+  init(
+    rules: OutcomeRules, by dimensions: Set<OutcomeDimension>, replicates: Int, seed: UInt64, sumsInMemory: Int?,
+    spill: SpillFactory?
+  ) {
     self.rules = rules
     self.dimensions = dimensions
-    sums = GroupSums(replicates: replicates, seed: seed, run: "")
+    sums = GroupSums(replicates: replicates, seed: seed, run: "", cellsInMemory: sumsInMemory, spill: spill)
   }
 
   /// Adds a group.
-  public mutating func add(_ group: GroupOutcome) {
+  ///
+  /// - Throws: what the spill storage throws.
+  public mutating func add(_ group: GroupOutcome) throws {
     if !order.contains(group.run) { order.append(group.run) }
     var keys = [OutcomeKey(run: group.run)]
     if !dimensions.isEmpty {
@@ -97,7 +110,7 @@ public struct OutcomeTable: Sendable {
       if let name = group.formatReward { row.formatRewards.insert(name) }
       counts[key] = row
     }
-    sums.add(
+    try sums.add(
       group: group.group,
       keys.flatMap { key in
         values.map { (name: Name(key: key, sum: $0.sum), value: $0.value) }
@@ -105,10 +118,32 @@ public struct OutcomeTable: Sendable {
   }
 
   /// The rows: by run in the order they came, the whole run first, then by data set and step.
-  public func rows(against: String? = nil) -> [OutcomeRow] {
-    order.flatMap { run in
-      counts.keys.filter { $0.run == run }.sorted(by: Self.isBefore).map { row($0, against: against) }
+  ///
+  /// - Throws: what the spill storage throws.
+  public func rows(against: String? = nil) throws -> [OutcomeRow] {
+    var sums = sums
+    var rows: [OutcomeRow] = []
+    let keys = Dictionary(grouping: counts.keys, by: \.run)
+    for run in order {
+      let ofRun = (keys[run] ?? []).sorted(by: Self.isBefore)
+      try sums.forEach(ofRun, of: { names($0, against: against) }) { key, sums in
+        rows.append(row(key, against: against, sums))
+      }
     }
+    return rows
+  }
+
+  /// The sums that a row takes.
+  private func names(_ key: OutcomeKey, against: String?) -> [Name] {
+    let own: [Sum] = [.reward, .scored, .failures, .judged, .executed, .independent, .trajectories, .generated]
+    let pass: [Sum] = rules.ks.flatMap { [.pass($0), .passGroups($0)] }
+    var names = (own + pass).map { Name(key: key, sum: $0) }
+    if let against {
+      var base = key
+      base.run = against
+      names += [Name(key: base, sum: .reward), Name(key: base, sum: .scored)]
+    }
+    return names
   }
 
   private static func isBefore(_ a: OutcomeKey, _ b: OutcomeKey) -> Bool {
@@ -121,7 +156,7 @@ public struct OutcomeTable: Sendable {
     return x < y
   }
 
-  private func row(_ key: OutcomeKey, against: String?) -> OutcomeRow {
+  private func row(_ key: OutcomeKey, against: String?, _ sums: GroupSums<Name>) -> OutcomeRow {
     let counts = counts[key] ?? Counts()
     func ratio(_ a: Sum, _ b: Sum) -> Estimate {
       sums.ratio(Name(key: key, sum: a), over: Name(key: key, sum: b))
@@ -136,11 +171,11 @@ public struct OutcomeTable: Sendable {
       }, formatFailures: ratio(.failures, .judged), formatRewards: counts.formatRewards.sorted(),
       judgedByName: counts.judgedByName, executedCalls: ratio(.executed, .trajectories),
       independentCalls: ratio(.independent, .trajectories), generatedTokens: ratio(.generated, .trajectories),
-      budget: counts.budget, accuracyDifference: against.flatMap { difference(key, $0) })
+      budget: counts.budget, accuracyDifference: against.flatMap { difference(key, $0, sums) })
   }
 
   /// Accuracy less that of the same row of another run; the same prompts draw the same weights.
-  private func difference(_ key: OutcomeKey, _ other: String) -> Estimate? {
+  private func difference(_ key: OutcomeKey, _ other: String, _ sums: GroupSums<Name>) -> Estimate? {
     var base = key
     base.run = other
     if base == key { return nil }

@@ -27,7 +27,7 @@ struct RankCorrelation {
   /// The correlation; `nil` for fewer than two pairs, or if either side is constant.
   ///
   /// - Parameter forEachGroup: called with each group's number and the moments of its ranks; `nil`: not wanted.
-  func finish(_ forEachGroup: ((UInt64, RankMoments) -> Void)? = nil) throws -> Double? {
+  func finish(_ forEachGroup: ((UInt64, RankMoments) throws -> Void)? = nil) throws -> Double? {
     var byX = points
     byX.sort()
     var byY = SortedPoints(by: .y, limit: limit, spill: spill)
@@ -52,13 +52,13 @@ struct RankCorrelation {
       var sums = RankMoments()
       try byGroup.forEach { point in
         if let before = group, before != point.group {
-          forEachGroup(before, sums)
+          try forEachGroup(before, sums)
           sums = RankMoments()
         }
         group = point.group
         sums.add(point.x - center, point.y - center, point.weight)
       }
-      if let group { forEachGroup(group, sums) }
+      if let group { try forEachGroup(group, sums) }
     }
     return moments.pearson
   }

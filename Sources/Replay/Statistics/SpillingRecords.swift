@@ -25,27 +25,37 @@ struct SpillingRecords {
   /// Calls the body with each record, in the order they came.
   func forEach(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     if let storage {
+      // Whole stretches are read, and of each the records that end in it.
+      var stretch = [UInt8](repeating: 0, count: min(stored, Self.stretch))
       var at = 0
-      var record: [UInt8] = []
       while at < stored {
-        var count: UInt64 = 0
-        try withUnsafeMutableBytes(of: &count) { try storage.fill($0, from: at) }
-        if record.count < Int(count) { record = [UInt8](repeating: 0, count: Int(count)) }
-        try record.withUnsafeMutableBytes {
-          try storage.fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<Int(count)]), from: at + 8)
+        let count = min(stretch.count, stored - at)
+        let used = try stretch.withUnsafeMutableBytes { bytes in
+          let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
+          try storage.fill(part, from: at)
+          return try Self.forEach(in: UnsafeRawBufferPointer(part), body)
         }
-        try record.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<Int(count)])) }
-        at += 8 + Int(count)
+        at += used
+        if used == 0 { stretch = [UInt8](repeating: 0, count: 2 * stretch.count) }
       }
     }
-    try memory.withUnsafeBytes { bytes in
-      var at = 0
-      while at < bytes.count {
-        let count = Int(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-        try body(UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + count)]))
-        at += 8 + count
-      }
+    _ = try memory.withUnsafeBytes { try Self.forEach(in: $0, body) }
+  }
+
+  private static let stretch = 1 << 18
+
+  /// Calls the body with each record that is there as a whole, and returns the bytes that they take.
+  private static func forEach(
+    in bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) throws -> Void
+  ) rethrows -> Int {
+    var at = 0
+    while at + 8 <= bytes.count {
+      let end = at + 8 + Int(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+      if end > bytes.count { break }
+      try body(UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<end]))
+      at = end
     }
+    return at
   }
 }
 

@@ -91,18 +91,19 @@ struct ScoreCommand: ParsableCommand {
         }
       }
       var table = OutcomeTable(
-        rules: rules, by: try dimensions(), replicates: bootstrap.replicates, seed: bootstrap.seed)
+        rules: rules, by: try dimensions(), replicates: bootstrap.replicates, seed: bootstrap.seed,
+        spill: Spill.factory)
       let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
       let chosen = rules
       try store.forEachGroup(
         selection, workers: source.threads, transform: { GroupOutcome(try RolloutTree($0), rules: chosen) },
         consume: {
-          table.add($0)
+          try table.add($0)
           progress.advance()
         })
       progress.finish()
       let renderer = ScoreRenderer(
-        rows: table.rows(against: against), rules: rules, dimensions: try dimensions(), against: against,
+        rows: try table.rows(against: against), rules: rules, dimensions: try dimensions(), against: against,
         traits: output.traits)
       try renderer.write(output.format)
       return .ok
