@@ -1,5 +1,6 @@
 import Replay
 import Rollouts
+import TestSupport
 import Testing
 
 @testable import Exporting
@@ -73,15 +74,16 @@ private func tree(_ trajectories: [ReplayTrajectory]) throws -> RolloutTree {
   /// Whatever the scores: a chosen leaf is never below its rejected one, they lie on different branches, and no pair
   /// that is left out has a larger margin than one that is kept.
   @Test(arguments: 0..<50 as Range<UInt64>) func invariants(seed: UInt64) {
-    var random = SystemRandom(seed)
+    var random = SeededGenerator(seed: seed)
+    func below(_ n: Int) -> Int { Int.random(in: 0..<n, using: &random) }
     var next = 0
-    let branches = (0..<(2 + random.below(4))).map { _ in
-      (0..<(1 + random.below(3))).map { _ in
+    let branches = (0..<(2 + below(4))).map { _ in
+      (0..<(1 + below(3))).map { _ in
         next += 1
         return next - 1
       }
     }
-    let scores = (0..<next).map { _ in Double(random.below(5)) / 4 }
+    let scores = (0..<next).map { _ in Double(below(5)) / 4 }
     let fork = Fork(index: 3, branches: branches)
     let all = SiblingPairs(at: fork) { scores[$0] }.pairs
     let some = SiblingPairs(at: fork, limit: 2) { scores[$0] }.pairs
@@ -99,21 +101,6 @@ private func tree(_ trajectories: [ReplayTrajectory]) throws -> RolloutTree {
         }.count
     }
     #expect(all.count == expected)
-  }
-}
-
-/// splitmix64.
-private struct SystemRandom {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func below(_ n: Int) -> Int {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Int((z ^ (z >> 31)) % UInt64(n))
   }
 }
 

@@ -9,7 +9,7 @@ import Policy
 final class BigramPolicy: TrainablePolicy {
   let vocabularySize: Int
   let tensors: [TrainedTensor]
-  private(set) var table: FloatBuffer
+  private(set) var table: ParameterBuffer
   private(set) var computedTokens = 0
 
   init(vocabularySize: Int, seed: Int = 1) {
@@ -22,7 +22,7 @@ final class BigramPolicy: TrainablePolicy {
       TrainedTensor(
         name: "table.lower", shape: [vocabularySize - vocabularySize / 2, vocabularySize], range: half..<count),
     ]
-    table = FloatBuffer(count: count)
+    table = ParameterBuffer(count: count)
     for i in 0..<count { table.elements[i] = Float(sin(Double(i * (2 * seed + 1)) * 0.7)) }
   }
 
@@ -39,7 +39,7 @@ final class BigramPolicy: TrainablePolicy {
     return z.map { $0 - total }
   }
 
-  func makeGradient() -> any GradientStore { FloatBuffer(count: parameterCount) }
+  func makeGradient() -> any GradientStore { ParameterBuffer(count: parameterCount) }
 
   func score(_ forest: TokenForest, nodes: [Int32], options: ScoringOptions) throws -> any ScoredForest {
     computedTokens += forest.tokens.count

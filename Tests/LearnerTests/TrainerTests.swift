@@ -327,7 +327,7 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
     var m = [Double](repeating: 0, count: 36)
     var v = m
     for step in 1...5 {
-      let gradient = FloatBuffer(count: 36)
+      let gradient = ParameterBuffer(count: 36)
       for i in 0..<36 { gradient.elements[i] = Float(cos(Double(i * step))) }
       let norm = GradientStatistics(UnsafeBufferPointer(gradient.elements))
       let exact = gradient.elements.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
@@ -347,7 +347,7 @@ private func bits(_ policy: BigramPolicy) -> [UInt32] { policy.table.elements.ma
   }
 
   @Test func gradientsThatAreNoNumbersAreCounted() {
-    let gradient = FloatBuffer(count: 200_000)
+    let gradient = ParameterBuffer(count: 200_000)
     gradient.elements[70_000] = .nan
     gradient.elements[199_999] = -.infinity
     let got = GradientStatistics(UnsafeBufferPointer(gradient.elements))

@@ -141,7 +141,7 @@ import Testing
       reference: maker.shifted(trees, policy, by: 0.3))
     let bundles = try TreePacking(budget: 60).bundles(trees)
     let computation = UpdateComputation(objective: objective, klCoefficient: 0.1)
-    let gradient = FloatBuffer(count: policy.parameterCount)
+    let gradient = ParameterBuffer(count: policy.parameterCount)
     _ = try computation.run(policy, batch, bundles, gradient: gradient)
     // Losses with stopped gradients are linear in log pi with weights held where they are, so their derivative is only
     // that of the loss if the weight is constant: take the weights out.
@@ -174,7 +174,7 @@ import Testing
     var gradients: [[Float]] = []
     for loss in [try #require(PolicyLosses.named(name)), ReinforceIS()] {
       let objective = Objective(loss: loss)
-      let gradient = FloatBuffer(count: policy.parameterCount)
+      let gradient = ParameterBuffer(count: policy.parameterCount)
       _ = try UpdateComputation(objective: objective).run(
         policy, UpdateBatch(own, objective: objective), TreePacking(budget: 60).bundles(own), gradient: gradient)
       gradients.append(Array(gradient.elements))

@@ -27,16 +27,16 @@ public final class AdamW {
   /// Steps taken.
   public private(set) var step: Int
   /// First moments.
-  public let first: FloatBuffer
+  public let first: ParameterBuffer
   /// Second moments.
-  public let second: FloatBuffer
+  public let second: ParameterBuffer
 
   /// No steps taken.
   public init(count: Int, settings: OptimiserSettings = OptimiserSettings()) {
     self.settings = settings
     step = 0
-    first = FloatBuffer(count: count)
-    second = FloatBuffer(count: count)
+    first = ParameterBuffer(count: count)
+    second = ParameterBuffer(count: count)
   }
 
   /// Goes on from a number of steps; the moments are to be filled in by the caller.

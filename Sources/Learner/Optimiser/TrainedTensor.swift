@@ -16,7 +16,7 @@ public struct TrainedTensor: Sendable, Equatable {
 }
 
 /// A block of floats that stays where it is, zero at first.
-public final class FloatBuffer: @unchecked Sendable {
+public final class ParameterBuffer: @unchecked Sendable {
   // Sendable: the pointer never changes, and who writes is decided by the owner, one at a time or by disjoint ranges.
   /// The elements.
   public let elements: UnsafeMutableBufferPointer<Float>

@@ -25,7 +25,7 @@ extension GradientStore {
   public func clear() { withElements { $0.update(repeating: 0) } }
 }
 
-extension FloatBuffer: GradientStore {
+extension ParameterBuffer: GradientStore {
   /// The elements.
   public func withElements<Result>(_ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) rethrows -> Result {
     try body(elements)
