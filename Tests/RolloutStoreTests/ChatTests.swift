@@ -83,9 +83,16 @@ import Testing
   @Test func whatStandsAroundAnExchangeIsKept() throws {
     let text = String(repeating: "t", count: 2000)
     let call = Self.call("a", [("user", "q")], "x")
-    let line = #"{"tags":["x",{"y":1}],"metadata":{"k":{"v":2}},"note":"\#(text)","# + call.dropFirst()
+    let line =
+      #"{"tags":["x",{"y":1}],"metadata":{"k":{"v":2}},"note":"\#(text)","call":"by hand","prompt":"p","costs":[NaN],"#
+      + call.dropFirst()
     let trial = try ImportTrial()
-    try trial.run(lines: [line])
+    let report = try trial.run(lines: [line])
+    // A key that may hold the exchange and does not, a prompt that is not the request, and what JSON does not have.
+    #expect(
+      try trial.value("SELECT (extra->>'call') || (extra->>'prompt') || (extra->'costs') FROM trajectory")
+        == "by handp[null]")
+    #expect(report.findings.map { "\($0.name) \($0.count)" }.contains("not_finite 1"))
     for (path, value) in [("tags", #"["x",{"y":1}]"#), ("metadata", #"{"k":{"v":2}}"#), ("note", text)] {
       #expect(try trial.value("SELECT json_extract(extra, '$.\(path)') FROM trajectory") == value)
     }

@@ -134,11 +134,11 @@ struct NativeTrajectoryReader {
     try cursor.expect(UInt8(ascii: "{"))
     var first = true
     while let key = try cursor.nextKey(first: &first) {
-      let member = member(key)
+      let member = NativeMember(key, cursor)
       if let member {
         // Of a key that comes again the first one counts, as in every other record.
         if seen & member.bit != 0 {
-          _ = try checkedText()
+          try passOver()
           continue
         }
         seen |= member.bit
@@ -154,67 +154,9 @@ struct NativeTrajectoryReader {
     if !extra.isEmpty { record.extra = "{" + extra.joined(separator: ",") + "}" }
   }
 
-  /// The members that mean something.
-  private enum Member: Int {
-    case kind, text, step, schema, runID, reward, prefix, branch, rewards, groupID, logprobs, segments, parentID,
-      tokenIDs
-    case lossMask, entropies, promptText, dataSource, topLogprobs, entropyKind, groundTruth, multiplicity, trajectoryID
-    case rolloutIndex, finishReason, policyVersion, branchSegment, promptTokenIDs, branchTokenIndex
-
-    var bit: UInt32 { 1 << UInt32(rawValue) }
-  }
-
-  private func member(_ key: JSONCursor.StringBytes) -> Member? {
-    // By length first: a record has two dozen keys, and most comparisons end there.
-    switch key.end - key.start {
-    case 4:
-      if cursor.bytes(key, equal: "kind") { return .kind }
-      if cursor.bytes(key, equal: "text") { return .text }
-      if cursor.bytes(key, equal: "step") { return .step }
-    case 6:
-      if cursor.bytes(key, equal: "schema") { return .schema }
-      if cursor.bytes(key, equal: "run_id") { return .runID }
-      if cursor.bytes(key, equal: "reward") { return .reward }
-      if cursor.bytes(key, equal: "prefix") { return .prefix }
-      if cursor.bytes(key, equal: "branch") { return .branch }
-    case 7:
-      if cursor.bytes(key, equal: "rewards") { return .rewards }
-    case 8:
-      if cursor.bytes(key, equal: "group_id") { return .groupID }
-      if cursor.bytes(key, equal: "logprobs") { return .logprobs }
-      if cursor.bytes(key, equal: "segments") { return .segments }
-    case 9:
-      if cursor.bytes(key, equal: "parent_id") { return .parentID }
-      if cursor.bytes(key, equal: "token_ids") { return .tokenIDs }
-      if cursor.bytes(key, equal: "loss_mask") { return .lossMask }
-      if cursor.bytes(key, equal: "entropies") { return .entropies }
-    case 11:
-      if cursor.bytes(key, equal: "prompt_text") { return .promptText }
-      if cursor.bytes(key, equal: "data_source") { return .dataSource }
-    case 12:
-      if cursor.bytes(key, equal: "top_logprobs") { return .topLogprobs }
-      if cursor.bytes(key, equal: "entropy_kind") { return .entropyKind }
-      if cursor.bytes(key, equal: "ground_truth") { return .groundTruth }
-      if cursor.bytes(key, equal: "multiplicity") { return .multiplicity }
-    case 13:
-      if cursor.bytes(key, equal: "trajectory_id") { return .trajectoryID }
-      if cursor.bytes(key, equal: "rollout_index") { return .rolloutIndex }
-      if cursor.bytes(key, equal: "finish_reason") { return .finishReason }
-    case 14:
-      if cursor.bytes(key, equal: "policy_version") { return .policyVersion }
-      if cursor.bytes(key, equal: "branch_segment") { return .branchSegment }
-    case 16:
-      if cursor.bytes(key, equal: "prompt_token_ids") { return .promptTokenIDs }
-    case 18:
-      if cursor.bytes(key, equal: "branch_token_index") { return .branchTokenIndex }
-    default: break
-    }
-    return nil
-  }
-
-  private mutating func read(_ member: Member) throws(RecordError) {
+  private mutating func read(_ member: NativeMember) throws(RecordError) {
     switch member {
-    case .kind: _ = try checkedText()
+    case .kind: try passOver()
     case .text: record.text = try cursor.string()
     case .step: record.step = try cursor.integer("step")
     case .schema: try NativeFields.check(schema: cursor.string())
@@ -282,6 +224,12 @@ struct NativeTrajectoryReader {
     notFinite += strange
     cursor.move(to: range.lowerBound)
     return try cursor.value().text()
+  }
+
+  /// Passes over a value that says nothing; it must be JSON all the same.
+  private mutating func passOver() throws(RecordError) {
+    var ignored = 0
+    _ = try cursor.checkedValue(notFinite: &ignored)
   }
 
   private mutating func readPrefix() throws(RecordError) {
@@ -402,7 +350,7 @@ struct NativeTrajectoryReader {
         cursor.bytes(key, equal: "counts")
         ? 1 : cursor.bytes(key, equal: "token_ids") ? 2 : cursor.bytes(key, equal: "logprobs") ? 4 : 0
       if seen & part != 0 {
-        _ = try checkedText()
+        try passOver()
         continue
       }
       switch part {

@@ -6,7 +6,7 @@ struct Exchange {
   /// A completion object, or the array of a stream's chunks.
   var body: JSONValue
   var request: JSONValue?
-  /// The objects around the completion, the outermost first.
+  /// The objects around the completion without what they wrap, the outermost first.
   var wrappers: [JSONValue] = []
 
   private static let keys = ["response", "body", "__data__", "model_response", "raw_response", "call"]
@@ -36,7 +36,8 @@ struct Exchange {
       let request = requestBody(beside: value) ?? request
       for key in keys {
         guard let inner = value[key] else { continue }
-        if let found = try find(in: inner, request: request, wrappers: wrappers + [value]) { return found }
+        let around = value.members?.filter { $0.key != key } ?? []
+        if let found = try find(in: inner, request: request, wrappers: wrappers + [.object(around)]) { return found }
       }
       return nil
     default: return nil
@@ -163,14 +164,14 @@ struct Exchange {
   }
 
   /// What the log says besides: all that stands around the exchange, usage, fingerprints.
-  func extra(_ reply: LoggedReply, _ choice: LoggedChoice) -> String? {
+  func others(_ reply: LoggedReply, _ choice: LoggedChoice) -> JSONValue {
     var members: [JSONValue.Member] = []
-    // The exchange itself is stored as what it says.
-    let known = Set(
-      Self.keys + ["reward", "score", "data_source", "timestamp", "object", "request", "messages", "prompt"])
-    for wrapper in wrappers { members += (wrapper.members ?? []).filter { !known.contains($0.key) } }
-    members += reply.extra
-    members += choice.extra
-    return JSONValue.object(members).others([])
+    for wrapper in wrappers {
+      var known: Set<String> = ["reward", "score", "data_source", "timestamp", "object", "request"]
+      // Here they are the request.
+      if wrapper["request"] == nil { known.formUnion(["messages", "prompt"]) }
+      members += (wrapper.members ?? []).filter { !known.contains($0.key) }
+    }
+    return .object(members + reply.extra + choice.extra)
   }
 }

@@ -77,8 +77,11 @@ public struct OpenAILog: LogFormat {
     call.finishReason = choice.finishReason
     call.reward = try exchange.reward()
     call.dataSource = exchange.text("data_source")
-    call.extra = exchange.extra(reply, choice)
+    let others = exchange.others(reply, choice)
+    call.extra = others.others([])
     call.findings = tokens.findings
+    let notFinite = others.notFiniteCount
+    if notFinite > 0 { call.findings.append(Finding(.notFinite, count: notFinite, note: "beside the tokens")) }
     if call.columns == nil, !call.segments.isEmpty {
       call.findings.append(Finding(.unknownTokens, count: call.segments.count))
     }

@@ -20,9 +20,7 @@ extension RecordWriter {
     }
     let hash = Int64(bitPattern: prepared.contentHash)
     guard last == record.part - 1 else {
-      // The trajectory's own hash is that of its first record.
-      let seen = try fetch("SELECT reply_key FROM model_call WHERE run = ? AND response_id = ?", [run, name])
-      if seen?["reply_key"] == hash { return .duplicate }
+      if try contentHash(ofPart: record.part, of: known) == hash { return .duplicate }
       throw RecordError(
         .duplicateDisagrees, "part \(record.part) of \(record.trajectoryID) came before with other content")
     }
@@ -61,22 +59,39 @@ extension RecordWriter {
     try execute(
       """
       UPDATE trajectory SET part = ?, length = length + ?, owned = owned + ?, generated = generated + ?, text = ?,
-        reward = ?, data_source = ?, finish_reason = ?, extra = ?, row_hash = ? WHERE id = ?
+        reward = ?, data_source = ?, finish_reason = ?, extra = ?, content_hash = ?, row_hash = ? WHERE id = ?
       """,
       [
         record.part, segments.count, segments.count, segments.reduce(0) { $0 + $1.generated }, text,
         reward ?? record.reward, dataSource ?? record.dataSource,
         record.finishReason ?? known["finish_reason"], try Self.extra(known["extra"], with: record),
+        ContentHash64.joining(known["content_hash"], prepared.contentHash).stored,
         ContentHash64.joining(known["row_hash"], prepared.rowHash).stored, id,
       ])
+    // Until there are two, the trajectory's own hash is the first part's.
+    if last == 0 { try note(part: "\(key)#0", hash: known["content_hash"], end: length, of: id, run: run) }
+    try note(part: name, hash: hash, end: length + segments.count, of: id, run: run)
+    paths.clear()
+    counts.parts += 1
+    return .inserted(id)
+  }
+
+  /// Notes a part as the model call that it is, with a hash of all that it says.
+  private func note(part: String, hash: Int64, end: Int, of trajectory: Int64, run: Int64) throws {
     try execute(
       """
       INSERT INTO model_call (id, run, trajectory, response_id, messages, reply_key, end_index, is_joined)
       VALUES (?,?,?,?,0,?,?,1)
-      """, [newID("model_call"), run, id, name, hash, length + segments.count])
-    paths.clear()
-    counts.parts += 1
-    return .inserted(id)
+      """, [newID("model_call"), run, trajectory, part, hash, end])
+  }
+
+  /// The hash of what one record of a trajectory said.
+  func contentHash(ofPart part: Int, of known: Row) throws -> Int64? {
+    if known["part"] == 0 { return known["content_hash"] }
+    let key = Self.key(known["trajectory_id"], known["step"])
+    return try fetch(
+      "SELECT reply_key FROM model_call WHERE run = ? AND response_id = ?", [known["run"] as Int64, "\(key)#\(part)"]
+    )?["reply_key"]
   }
 
   /// The trajectory's further keys with those of a later part.

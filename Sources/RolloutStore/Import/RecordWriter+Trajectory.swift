@@ -141,7 +141,7 @@ extension RecordWriter {
         [record.multiplicity, record.multiplicity, known["id"] as Int64])
       return .copy
     }
-    guard known["content_hash"] == Int64(bitPattern: prepared.contentHash) else {
+    guard try contentHash(ofPart: 0, of: known) == Int64(bitPattern: prepared.contentHash) else {
       throw RecordError(
         .duplicateDisagrees,
         "trajectory \(record.trajectoryID) came before with other content (line \(known["line"] as Int) of source \(known["source"] as Int64))"

@@ -147,7 +147,7 @@ struct ImportSummary {
 enum FindingText {
   static let meaning = [
     "zero_logprob_run": "generated tokens in runs of logprob exactly 0.0 (a placeholder for missing?)",
-    "sentinel_logprob": "logprobs of -9999 or less (a server's clamp of minus infinity)",
+    "sentinel_logprob": "logprobs of -9999 or less (a server's clamp of minus infinity), read as missing",
     "not_finite": "numbers that are not finite, read as missing",
     "prompt_disagrees": "trajectories of a group id that has another prompt elsewhere: groups of their own",
     "sampled_not_in_top_k": "sampled tokens that are not in their own top-k list",
