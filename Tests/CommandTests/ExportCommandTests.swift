@@ -207,6 +207,20 @@ import TestSupport
     #expect(try export(database, ["--as", "verl-parquet-jsonl"]).talk.contains("left out 2: the log has no token ids"))
   }
 
+  /// Advantages that were kept before an import changed what they stand on are used, and that is said.
+  @Test func keptAdvantagesOfAnEarlierDatabase() throws {
+    let (database, _) = try database(Self.tokens)
+    #expect(try Tool.run(["attribute", database, "--strategy", "grpo", "--name", "x", "--summary"]).status == 0)
+    let options = ["--as", "trl-kto", "--score", "advantage", "--attribution", "x"]
+    #expect(try !export(database, options).talk.contains("before the database changed"))
+    let more =
+      #"{"kind":"trajectory","group_id":"p2","trajectory_id":"e","step":3,"token_ids":[1],"logprobs":[-1],"reward":1}"#
+    #expect(try Tool.run(["import", database, scratch.write([Self.head[0], more], "more.jsonl"), "--quiet"]).status == 0)
+    #expect(try export(database, options + ["--group", "p1"]).talk.contains("before the database changed"))
+    #expect(try Tool.run(["attribute", database, "--strategy", "grpo", "--name", "x", "--summary"]).status == 0)
+    #expect(try !export(database, options).talk.contains("before the database changed"))
+  }
+
   @Test func aFileThatCannotBeWrittenIsNamed() throws {
     let (database, _) = try database(Self.tokens)
     let path = scratch.path("absent/pairs.jsonl")

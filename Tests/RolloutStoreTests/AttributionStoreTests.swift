@@ -162,6 +162,9 @@ import Testing
     func leaf(_ id: String, _ reward: Int, _ step: String) -> String {
       #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","token_ids":[1,2],"reward":\#(reward)\#(step)}"#
     }
+    func isCurrent() throws -> Bool? {
+      try Store.open(trial.database, for: .reading).attribution(named: "x").isCurrent
+    }
     func means() throws -> [String?] {
       let reader = try Store.open(trial.database, for: .reading)
       let writer = try AttributionWriter(
@@ -176,9 +179,18 @@ import Testing
     }
     try trial.run(lines: [head, leaf("a", 1, ""), leaf("b", 0, #","step":5"#)])
     #expect(try means() == ["0.0", "0.0"])
+    #expect(try isCurrent() == true)
     try trial.run(lines: [head, #"{"kind":"group","run_id":"R","group_id":"g","step":5}"#], "group.jsonl")
     #expect(try trial.count("prompt_group") == 1)
+    // Who reads them is told.
+    #expect(try isCurrent() == false)
     #expect(try means() == ["0.5", "-0.5"])
+    #expect(try isCurrent() == true)
+    // Keys of an earlier version tell nothing.
+    try DatabaseQueue(path: trial.database).write {
+      try $0.execute(sql: "UPDATE attribution SET data_key = '2:12345:2:4'")
+    }
+    #expect(try isCurrent() == nil)
   }
 
   /// Statistics of a batch run over groups that were not asked for: what is imported of those counts too.

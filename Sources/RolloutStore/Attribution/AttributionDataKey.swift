@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Replay
+import RolloutLogs
 
 /// A number for everything in the database that decides what a strategy gives: whatever an import changes of it, added
 /// trajectories, filled groups, parents that came late, changes the number.
@@ -10,6 +11,22 @@ struct AttributionDataKey {
   let selection: GroupSelection
   /// The evidence set that the results stand on; `nil`: the log's own values.
   let evidence: EvidenceRecord?
+
+  /// Whether kept results are of what the database holds now; `nil`: an earlier version kept them, whose keys do not tell.
+  static func isCurrent(_ record: AttributionRecord, _ db: Database) throws -> Bool? {
+    guard record.dataKey.wholeMatch(of: /\d+:[0-9a-f]+/) != nil, let value = try? JSONValue(parsing: record.selection)
+    else { return nil }
+    var selection = GroupSelection()
+    selection.runs = (value["runs"]?.array ?? []).compactMap(\.string)
+    selection.groups = (value["groups"]?.array ?? []).compactMap(\.string)
+    selection.step = value["step"]?.int
+    var evidence: EvidenceRecord?
+    if let description = value["evidence"]?.string {
+      evidence = try Store.evidenceSets(db).first { $0.description == description }
+      if evidence == nil { return false }
+    }
+    return try AttributionDataKey(selection: selection, evidence: evidence).value(record.scope, db) == record.dataKey
+  }
 
   /// The key of a strategy's results.
   ///

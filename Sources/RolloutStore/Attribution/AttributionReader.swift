@@ -11,10 +11,14 @@ public import Replay
 public final class AttributionReader: Sendable {
   /// What is read.
   public let record: AttributionRecord
+  /// Whether the results are of what the database holds now: imports since may have changed what they stand on, or have
+  /// added what they do not cover. `nil`: an earlier version kept them, and that cannot be told.
+  public let isCurrent: Bool?
   private let store: Store
 
-  init(_ record: AttributionRecord, _ store: Store) {
+  init(_ record: AttributionRecord, isCurrent: Bool?, _ store: Store) {
     self.record = record
+    self.isCurrent = isCurrent
     self.store = store
   }
 
@@ -72,6 +76,7 @@ extension Store {
     guard record.isComplete else {
       throw StoreError(.failed, "attribution \(name) was cut off: run arpo-replay attribute again")
     }
-    return AttributionReader(record, store)
+    let isCurrent = try store.reading { try AttributionDataKey.isCurrent(record, $0) }
+    return AttributionReader(record, isCurrent: isCurrent, store)
   }
 }

@@ -19,11 +19,13 @@ public struct AttributionRecord: Sendable, Equatable {
   public var isComplete: Bool
 
   let id: Int64
+  let scope: AttributionScope
   let selection: String
   let dataKey: String
 
   init(_ row: Row) {
     id = row["id"]
+    scope = AttributionScope(rawValue: row["scope"]) ?? .group
     name = row["name"]
     strategy = row["strategy"]
     kind = AttributionKind(rawValue: row["kind"]) ?? .token

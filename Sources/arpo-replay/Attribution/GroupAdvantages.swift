@@ -45,7 +45,13 @@ enum NamedAdvantages: Sendable {
   ) throws {
     let stored = try store.attributions().map(\.name)
     if stored.contains(name) {
-      self = .stored(try store.attribution(named: name))
+      let reader = try store.attribution(named: name)
+      if reader.isCurrent == false {
+        Talk.warn(
+          "attribution \(name) was kept before the database changed, and may be of other groups than there are now: "
+            + "arpo-replay attribute makes it anew")
+      }
+      self = .stored(reader)
     } else if AttributionStrategies.named(name) != nil {
       self = .computed(try GroupAdvantages(named: name, store, selection, threads: threads, tick: tick))
     } else {
