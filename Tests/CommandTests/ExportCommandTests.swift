@@ -215,7 +215,8 @@ import TestSupport
     #expect(try !export(database, options).talk.contains("before the database changed"))
     let more =
       #"{"kind":"trajectory","group_id":"p2","trajectory_id":"e","step":3,"token_ids":[1],"logprobs":[-1],"reward":1}"#
-    #expect(try Tool.run(["import", database, scratch.write([Self.head[0], more], "more.jsonl"), "--quiet"]).status == 0)
+    let grown = try scratch.write([Self.head[0], more], "more.jsonl")
+    #expect(try Tool.run(["import", database, grown, "--quiet"]).status == 0)
     #expect(try export(database, options + ["--group", "p1"]).talk.contains("before the database changed"))
     #expect(try Tool.run(["attribute", database, "--strategy", "grpo", "--name", "x", "--summary"]).status == 0)
     #expect(try !export(database, options).talk.contains("before the database changed"))

@@ -197,6 +197,14 @@ import TestSupport
     #expect(try bytes("run") != first)
   }
 
+  /// A run that was killed while it made its folder has not begun: the same command begins it.
+  @Test func killedOverTheManifest() throws {
+    let left = try folder.write(["{"], "run/learner_run.json.writing-a1B2c3")
+    #expect(try learn("run", Self.small + ["--resume"]).status == 0)
+    #expect(!FileManager.default.fileExists(atPath: left))
+    #expect(try manifest("run")["state"] as? String == "complete")
+  }
+
   /// What somebody put beside a run is never deleted, and starting over leaves nothing of the old run.
   @Test func overwritingDeletesOnlyWhatTheLearnerWrote() throws {
     #expect(try learn("run", Self.small + ["--keep-checkpoints", "--epochs", "2"]).status == 0)

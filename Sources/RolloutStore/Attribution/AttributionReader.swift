@@ -11,8 +11,10 @@ public import Replay
 public final class AttributionReader: Sendable {
   /// What is read.
   public let record: AttributionRecord
-  /// Whether the results are of what the database holds now: imports since may have changed what they stand on, or have
-  /// added what they do not cover. `nil`: an earlier version kept them, and that cannot be told.
+  /// Whether the results are of what the database holds now.
+  ///
+  /// Imports since may have changed what they stand on, or have added what they do not cover. `nil`: an earlier version kept
+  /// them, and that cannot be told.
   public let isCurrent: Bool?
   private let store: Store
 

@@ -19,7 +19,8 @@ struct LearnFolder {
 
   /// Refuses folders that hold something else than what is to be gone on with or overwritten.
   func check(isResumed: Bool, overwrites: Bool) throws {
-    guard !entries.isEmpty else { return }
+    // The manifest is written first: a run that was killed over it has left nothing else.
+    guard !entries.allSatisfy(Self.isUnfinishedManifest) else { return }
     let holdsRun = try LearnManifest.state(in: path) != nil
     guard holdsRun else {
       throw LearnerError("\(path) is not empty and holds no run of the learner: choose another --out")
@@ -39,6 +40,9 @@ struct LearnFolder {
 
   /// Makes the folder, or empties one that held a run.
   func begin(overwrites: Bool) throws {
+    for name in entries where Self.isUnfinishedManifest(name) {
+      try FileManager.default.removeItem(atPath: path + "/" + name)
+    }
     if overwrites {
       // The manifest goes last: until then the folder is known as the learner's.
       for name in entries.filter(Self.isOwn).sorted(by: { $1 == LearnManifest.name && $0 != $1 }) {
@@ -46,6 +50,10 @@ struct LearnFolder {
       }
     }
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  private static func isUnfinishedManifest(_ name: String) -> Bool {
+    AtomicFile.target(ofTemporary: name) == LearnManifest.name
   }
 
   private static let workingFolders = ["checkpoints", "scores"]
