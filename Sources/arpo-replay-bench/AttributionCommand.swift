@@ -54,7 +54,8 @@ struct AttributionCommand: ParsableCommand {
           "| \(name) | \(line.what) | \(fixed(line.seconds, 5)) | \(fixed(rate / 1e6, 0)) M | "
             + "\(line.isLikeNumpy ? numpy.map { fixed(rate / $0, 1) } ?? "-" : "-") |")
       }
-      let stored = try Spawn.run([tool, "attribute", db, "--strategy", "arpo-hard", "--quiet"])
+      let stored = try Spawn.run(
+        [tool, "attribute", db, "--strategy", "arpo-hard", "--name", "bench", "--summary", "--format", "json"])
       let storedRate = Double(timings.tokens) / stored.seconds
       print(
         "| \(name) | tree mean: stored, whole process, \(fixed(stored.memory, 0)) MiB | \(fixed(stored.seconds, 2)) "
