@@ -165,13 +165,13 @@ CREATE TABLE model_call (
   id INTEGER PRIMARY KEY,              -- row id, for joins
   run INTEGER NOT NULL REFERENCES run, -- the run of the call
   trajectory INTEGER NOT NULL REFERENCES trajectory,  -- the trajectory that holds the call's reply
-  response_id TEXT NOT NULL,           -- the server's name of the reply
+  response_id TEXT NOT NULL,           -- the server's name of the reply; step/trajectory#part where a log has a row a call
   created REAL,                        -- the server's time, in seconds since 1970
   messages INTEGER NOT NULL,           -- in the request
   request_keys BLOB,                   -- 8 bytes a message: hash of the conversation up to and with it; NULL once joined
   context_segments BLOB,               -- 4 bytes a message: segments of the trajectory that it became; NULL once joined
   prompt_token_ids BLOB,               -- NULL once joined
-  reply_key INTEGER NOT NULL,          -- hash of the conversation with the reply
+  reply_key INTEGER NOT NULL,          -- hash of the conversation with the reply, or of the row
   tokens INTEGER,                      -- ids of prompt and reply, where the log has them
   tokens_key INTEGER,                  -- hash of those ids
   end_index INTEGER NOT NULL,          -- response index behind the reply
@@ -195,7 +195,7 @@ CREATE TABLE quarantine (
   -- Records that wait for another one (a parent, the part before) and are tried again when it comes.
   waits_in INTEGER REFERENCES run,     -- the run that it waits in
   waits_for TEXT,                      -- key of the record that must come first
-  waits_as TEXT                        -- its own key, for records that wait for it
+  waits_as TEXT                        -- its own key, for records that wait for it; run: those behind a lost run record
 ) STRICT;
 CREATE INDEX quarantine_waiting ON quarantine (waits_in, waits_for) WHERE waits_for IS NOT NULL;
 
