@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// Producer → several workers → consumer, with results in the order of production.
 ///
@@ -13,122 +14,152 @@ enum OrderedPipeline {
     workers: Int, capacity: Int, produce: @escaping @Sendable ((Item) -> Bool) throws -> Void,
     makeTransform: @escaping @Sendable () -> (Item) -> Result, consume: (Result) throws -> Void
   ) throws {
-    let state = State<Item, Result>(capacity: capacity)
-    var threads: [Thread] = []
-    threads.append(
-      Thread {
-        do {
-          try produce { state.offer($0) }
-          state.finish(nil)
-        } catch {
-          state.finish(error)
-        }
-      })
-    for _ in 0..<max(1, workers) {
-      threads.append(
-        Thread {
-          let transform = makeTransform()
-          while let (number, item) = state.take() { state.put(transform(item), number) }
-          state.leave()
-        })
+    let line = Line<Item, Result>(workers: max(1, workers), capacity: capacity)
+    line.start {
+      do {
+        try produce { line.offer($0) }
+        line.finish(nil)
+      } catch {
+        line.finish(error)
+      }
     }
-    for thread in threads {
-      thread.stackSize = 8 << 20
-      thread.start()
+    for _ in 0..<line.workers {
+      line.start {
+        let transform = makeTransform()
+        while let (number, item) = line.take() { line.put(transform(item), number) }
+      }
     }
-    state.workers = max(1, workers)
-    defer { state.stopAndWait() }
-    while let result = try state.nextResult() { try consume(result) }
+    defer { line.stopAndWait() }
+    while let result = try line.nextResult() { try consume(result) }
   }
 
-  /// What the threads share; every access holds the condition's lock, hence the unchecked conformance.
-  private final class State<Item: Sendable, Result: Sendable>: @unchecked Sendable {
-    private let condition = NSCondition()
-    private let capacity: Int
-    private var waiting: [(Int, Item)] = []
-    private var results: [Int: Result] = [:]
-    private var produced = 0
-    private var consumed = 0
-    private var isFinished = false
-    private var isStopped = false
-    private var error: (any Error)?
-    private var left = 0
-    private var workerCount = 0
+  /// What the threads share.
+  ///
+  /// Whoever has to wait does so on a semaphore of its own, so that a thread is woken only when there is something for it:
+  /// with one condition for all, every block of a log woke every thread.
+  private final class Line<Item: Sendable, Result: Sendable>: Sendable {
+    let workers: Int
+    private let state = Mutex(State())
+    /// Counts items that may still be produced.
+    private let room = DispatchSemaphore(value: 0)
+    /// Counts items that wait for a worker.
+    private let work = DispatchSemaphore(value: 0)
+    /// Signalled when the result has come that the consumer waits for, or the end.
+    private let ready = DispatchSemaphore(value: 0)
+    private let threads = DispatchGroup()
 
-    init(capacity: Int) { self.capacity = capacity }
+    struct State {
+      var waiting: [(Int, Item)] = []
+      var results: [Int: Result] = [:]
+      var produced = 0
+      var consumed = 0
+      var isFinished = false
+      var isStopped = false
+      var isConsumerWaiting = false
+      var error: (any Error)?
 
-    var workers: Int {
-      get { condition.withLock { workerCount } }
-      set { condition.withLock { workerCount = newValue } }
-    }
+      /// Whether the consumer has something to do.
+      var isReady: Bool { results[consumed] != nil || (isFinished && consumed == produced) }
 
-    func offer(_ item: Item) -> Bool {
-      condition.withLock {
-        while produced - consumed >= capacity, !isStopped { condition.wait() }
-        guard !isStopped else { return false }
-        waiting.append((produced, item))
-        produced += 1
-        condition.broadcast()
+      /// Whether the consumer must be woken; at most once for every time that it waits.
+      mutating func wakesConsumer() -> Bool {
+        guard isConsumerWaiting, isReady else { return false }
+        isConsumerWaiting = false
         return true
       }
     }
 
-    func finish(_ error: (any Error)?) {
-      condition.withLock {
-        isFinished = true
-        self.error = error
-        condition.broadcast()
+    init(workers: Int, capacity: Int) {
+      self.workers = workers
+      for _ in 0..<capacity { room.signal() }
+    }
+
+    func start(_ body: @escaping @Sendable () -> Void) {
+      threads.enter()
+      let thread = Thread { [threads] in
+        body()
+        threads.leave()
       }
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+
+    func offer(_ item: Item) -> Bool {
+      room.wait()
+      let isStopped = state.withLock { state in
+        if !state.isStopped {
+          state.waiting.append((state.produced, item))
+          state.produced += 1
+        }
+        return state.isStopped
+      }
+      if !isStopped { work.signal() }
+      return !isStopped
+    }
+
+    func finish(_ error: (any Error)?) {
+      let wakes = state.withLock { state in
+        state.isFinished = true
+        state.error = error
+        return state.wakesConsumer()
+      }
+      if wakes { ready.signal() }
+      for _ in 0..<workers { work.signal() }
     }
 
     func take() -> (Int, Item)? {
-      condition.withLock {
-        while waiting.isEmpty, !isFinished, !isStopped { condition.wait() }
-        guard !waiting.isEmpty, !isStopped else { return nil }
-        return waiting.removeFirst()
-      }
+      work.wait()
+      return state.withLock { $0.isStopped || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }
     }
 
     func put(_ result: Result, _ number: Int) {
-      condition.withLock {
-        results[number] = result
-        condition.broadcast()
+      let wakes = state.withLock { state in
+        state.results[number] = result
+        return state.wakesConsumer()
       }
+      if wakes { ready.signal() }
     }
 
-    func leave() {
-      condition.withLock {
-        left += 1
-        condition.broadcast()
-      }
+    private enum Next: Sendable {
+      case result(Result)
+      case end
+      case notYet
     }
 
     /// Results that were produced before the producer failed still come out; then its error is thrown.
     func nextResult() throws -> Result? {
-      try condition.withLock {
-        while true {
-          if let result = results.removeValue(forKey: consumed) {
-            consumed += 1
-            condition.broadcast()
-            return result
+      while true {
+        let next: Next = try state.withLock { state in
+          if let result = state.results.removeValue(forKey: state.consumed) {
+            state.consumed += 1
+            return .result(result)
           }
-          if isFinished, consumed == produced {
-            if let error { throw error }
-            return nil
+          if state.isFinished, state.consumed == state.produced {
+            if let error = state.error { throw error }
+            return .end
           }
-          condition.wait()
+          state.isConsumerWaiting = true
+          return .notYet
+        }
+        switch next {
+        case .result(let result):
+          room.signal()
+          return result
+        case .end: return nil
+        case .notYet: ready.wait()
         }
       }
     }
 
     /// Lets every thread end before the caller's resources go away.
     func stopAndWait() {
-      condition.withLock {
-        isStopped = true
-        waiting.removeAll()
-        condition.broadcast()
-        while !(isFinished && left == workerCount) { condition.wait() }
+      state.withLock { state in
+        state.isStopped = true
+        state.waiting.removeAll()
       }
+      room.signal()
+      for _ in 0..<workers { work.signal() }
+      threads.wait()
     }
   }
 }

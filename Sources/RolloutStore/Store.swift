@@ -1,3 +1,4 @@
+import CGroupedWrites
 import Foundation
 import GRDB
 import GRDBSQLite
@@ -42,6 +43,7 @@ public final class Store: Sendable {
   /// Opens a database file; for writing, creates it and brings its schema up to date.
   public static func open(_ path: String, for access: Access) throws -> Store {
     let exists = FileManager.default.fileExists(atPath: path)
+    if access == .writing { _ = groupsWrites }
     if access == .reading, !exists {
       throw StoreError(.missing, "there is no database \(path); make one with: arpo-replay import \(path) LOG…")
     }
@@ -73,6 +75,9 @@ public final class Store: Sendable {
       throw translated(error, path)
     }
   }
+
+  /// Whether this process's connections write their transactions in large pieces; without, they only take longer.
+  private static let groupsWrites = arpo_register_grouped_writes() == SQLITE_OK
 
   /// Seconds to wait for another program's lock.
   private static let patience = 30.0

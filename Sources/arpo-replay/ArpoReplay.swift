@@ -5,6 +5,7 @@ import CKernels
 struct ArpoReplay: ParsableCommand {
   static func main() {
     arpo_return_large_blocks()
+    arpo_run_as_batch()
     main(nil)
   }
 

@@ -25,6 +25,8 @@ public final class RecordStream {
   private let pool = BlockPool()
   /// Bytes read but not handed out.
   private var window: RecordBlock
+  /// Bytes at the front of the window that are known to hold no line feed; only for lines.
+  private var unbroken = 0
   /// Where the first byte of `window` stands in the log.
   private var position = ResumePoint()
   private var atEnd = false
@@ -232,12 +234,12 @@ public final class RecordStream {
     return { pool.give($0, ordinary: size) }
   }
 
-  /// Reads until the window is full or the log ends.
-  private func fill() {
-    while window.used < window.capacity, !atEnd {
+  /// Reads until the window is full, so many bytes have been read, or the log ends.
+  private func fill(upTo count: Int = .max) {
+    let end = count < window.capacity - window.used ? window.used + count : window.capacity
+    while window.used < end, !atEnd {
       do throws(InputError) {
-        let room = UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<window.capacity])
-        let n = try input.read(into: room)
+        let n = try input.read(into: UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<end]))
         window.used += n
         atEnd = n == 0
       } catch {
@@ -256,28 +258,39 @@ public final class RecordStream {
 
   // MARK: Lines
 
+  /// Bytes that are read before the lines among them are looked for, while they are still in the cache.
+  private static let step = 1 << 16
+
+  /// Ends a block where a line ends in the bytes that were read last, so that little of the next line is read before it
+  /// and has to move to the next block.
   private func nextLines() -> RecordBlock? {
-    fill()
-    guard let base = window.storage.baseAddress, window.used > 0 else {
-      isFinished = true
-      return nil
-    }
     var slices: [RecordBlock.Slice] = []
     var failures: [RecordBlock.Failure] = []
     var start = 0
-    while let newline = firstNewline(from: start) {
-      addLine(start..<newline, isUnterminated: false, to: &slices, &failures)
-      // The zero that stops every scan at the record's end.
-      window.storage[newline] = 0
-      position.lines += 1
-      start = newline + 1
-    }
-    if start == 0, !atEnd {
-      if window.capacity < longest {
-        window.grow(to: min(longest, 2 * window.capacity))
-        return nil
+    var scanned = unbroken
+    while true {
+      let latest = scanned
+      while let newline = firstNewline(from: scanned) {
+        addLine(start..<newline, isUnterminated: false, to: &slices, &failures)
+        // The zero that stops every scan at the record's end.
+        window.storage[newline] = 0
+        position.lines += 1
+        start = newline + 1
+        scanned = start
       }
-      return skipLongLine()
+      scanned = window.used
+      if atEnd || (start > latest && window.used >= window.capacity / 2) { break }
+      if window.used == window.capacity {
+        if start > 0 { break }
+        unbroken = scanned
+        guard window.capacity < longest else { return skipLongLine() }
+        window.grow(to: min(longest, 2 * window.capacity))
+      }
+      fill(upTo: Self.step)
+    }
+    guard window.used > 0 else {
+      isFinished = true
+      return nil
     }
     let origin = position.byteOffset
     var resume = ResumePoint(byteOffset: origin + start, lines: position.lines)
@@ -293,7 +306,8 @@ public final class RecordStream {
     for i in failures.indices { failures[i].position.byteOffset += origin }
     let block = window
     window = pool.take(capacity: blockSize)
-    window.append(tail: base, from: start, count: block.used - start)
+    window.append(tailOf: block, from: start)
+    unbroken = window.used
     position.byteOffset = origin + start
     block.slices = slices
     block.failures = failures
@@ -330,6 +344,7 @@ public final class RecordStream {
   private func skipLongLine() -> RecordBlock? {
     let begin = position
     var newline: Int?
+    unbroken = 0
     while true {
       newline = firstNewline(from: 0)
       let n = newline.map { $0 + 1 } ?? window.used
@@ -459,11 +474,11 @@ public final class RecordStream {
 }
 
 extension RecordBlock {
-  /// Appends bytes of another block, without a zero byte.
-  func append(tail base: UnsafeMutableRawPointer, from start: Int, count: Int) {
-    guard count > 0 else { return }
-    grow(to: used + count)
-    memcpy(storage.baseAddress! + used, base + start, count)
-    used += count
+  /// Appends the last bytes of another block, without a zero byte.
+  func append(tailOf other: RecordBlock, from start: Int) {
+    let tail = UnsafeRawBufferPointer(rebasing: other.storage[start..<other.used])
+    grow(to: used + tail.count)
+    UnsafeMutableRawBufferPointer(rebasing: storage[used...]).copyMemory(from: tail)
+    used += tail.count
   }
 }

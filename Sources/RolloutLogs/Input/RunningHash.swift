@@ -1,23 +1,26 @@
 import Foundation
+import Synchronization
 
 /// The SHA-256 of a stream, computed by a thread of its own once the stream is long enough to gain by it.
 ///
 /// One thread adds bytes; each stretch must stay as it is until `release` says that it has been hashed.
 final class RunningHash {
   /// The hash of everything added before it was asked for.
-  final class Mark: @unchecked Sendable {
-    fileprivate let condition: NSCondition
-    // Written once, behind the condition's lock.
-    fileprivate var sha: SHA256?
-
-    fileprivate init(_ condition: NSCondition) { self.condition = condition }
+  final class Mark: Sendable {
+    private let sha = Mutex<SHA256?>(nil)
+    private let isKnown = DispatchSemaphore(value: 0)
 
     /// As hexadecimal digits; waits for the thread if need be.
     var hex: String {
-      condition.lock()
-      while sha == nil { condition.wait() }
-      defer { condition.unlock() }
-      return sha?.hex ?? ""
+      isKnown.wait()
+      // For whoever asks next.
+      isKnown.signal()
+      return sha.withLock { $0?.hex } ?? ""
+    }
+
+    fileprivate func tell(_ value: SHA256) {
+      sha.withLock { $0 = value }
+      isKnown.signal()
     }
   }
 
@@ -26,85 +29,114 @@ final class RunningHash {
     case mark(Mark)
   }
 
-  /// What both threads touch, behind the condition's lock; `sha` belongs to the thread while it runs.
-  private final class State: @unchecked Sendable {
-    let condition = NSCondition()
-    var queue: [Work] = []
-    var added = 0
-    var done = 0
-    var isStopped = false
-    var sha = SHA256()
+  /// What both threads touch. Threads are woken only if they wait.
+  private final class Shared: Sendable {
+    struct State {
+      var queue: [Work] = []
+      var done = 0
+      var isIdle = false
+      var isStopped = false
+      /// The stretch that the adding thread waits for.
+      var wanted: Int?
+    }
 
-    func run() {
+    let state = Mutex(State())
+    let work = DispatchSemaphore(value: 0)
+    let progress = DispatchSemaphore(value: 0)
+
+    func run(_ start: SHA256) {
+      var sha = start
       while true {
-        condition.lock()
-        while queue.isEmpty, !isStopped { condition.wait() }
-        if queue.isEmpty {
-          condition.unlock()
-          return
+        let (batch, isStopped) = state.withLock { state in
+          state.isIdle = state.queue.isEmpty && !state.isStopped
+          defer { state.queue.removeAll(keepingCapacity: true) }
+          return (state.queue, state.isStopped)
         }
-        let batch = queue
-        queue.removeAll(keepingCapacity: true)
-        condition.unlock()
-        for work in batch { perform(work) }
+        if batch.isEmpty {
+          if isStopped { return }
+          work.wait()
+        }
+        for item in batch {
+          switch item {
+          case .mark(let mark): mark.tell(sha)
+          case .bytes(let bytes):
+            sha.add(bytes)
+            let wakes = state.withLock { state in
+              state.done += 1
+              guard let wanted = state.wanted, wanted <= state.done else { return false }
+              state.wanted = nil
+              return true
+            }
+            if wakes { progress.signal() }
+          }
+        }
       }
     }
 
-    func perform(_ work: Work) {
-      if case .bytes(let bytes) = work { sha.add(bytes) }
-      condition.withLock {
-        if case .mark(let mark) = work { mark.sha = sha } else { done += 1 }
-        condition.broadcast()
+    func put(_ item: Work) {
+      change { $0.queue.append(item) }
+    }
+
+    func stop() {
+      change { $0.isStopped = true }
+    }
+
+    private func change(_ body: (inout State) -> Void) {
+      let wakes = state.withLock { state in
+        body(&state)
+        defer { state.isIdle = false }
+        return state.isIdle
       }
+      if wakes { work.signal() }
     }
   }
 
-  private let state = State()
-  private var hasThread = false
+  /// `nil` as long as bytes are hashed at once.
+  private var shared: Shared?
+  /// Without a thread: of everything added.
+  private var sha = SHA256()
+  private var added = 0
 
-  deinit {
-    state.condition.withLock {
-      state.isStopped = true
-      state.condition.broadcast()
-    }
-  }
+  deinit { shared?.stop() }
 
   /// Adds bytes, at once or in the thread.
   /// - Parameter inThread: hash in the thread from now on.
   /// - Returns: a number for `release`.
   func add(_ bytes: UnsafeRawBufferPointer, inThread: Bool) -> Int {
-    if inThread, !hasThread {
-      hasThread = true
-      let state = state
-      let thread = Thread { state.run() }
-      thread.stackSize = 1 << 19
-      thread.start()
+    if inThread, shared == nil { startThread() }
+    guard let shared else {
+      sha.add(bytes)
+      return 0
     }
-    state.added += 1
-    put(.bytes(bytes))
-    return state.added
+    added += 1
+    shared.put(.bytes(bytes))
+    return added
+  }
+
+  private func startThread() {
+    let shared = Shared()
+    let start = sha
+    let thread = Thread { shared.run(start) }
+    thread.stackSize = 1 << 19
+    thread.start()
+    self.shared = shared
   }
 
   /// Waits until the bytes of that number have been hashed.
   func release(_ number: Int) {
-    guard hasThread else { return }
-    state.condition.lock()
-    while state.done < number { state.condition.wait() }
-    state.condition.unlock()
+    guard let shared else { return }
+    let waits = shared.state.withLock { state in
+      guard state.done < number else { return false }
+      state.wanted = number
+      return true
+    }
+    if waits { shared.progress.wait() }
   }
 
   /// The hash at this point of the stream.
   func mark() -> Mark {
-    let mark = Mark(state.condition)
-    put(.mark(mark))
+    let mark = Mark()
+    if let shared { shared.put(.mark(mark)) } else { mark.tell(sha) }
     return mark
-  }
-
-  private func put(_ work: Work) {
-    guard hasThread else { return state.perform(work) }
-    state.condition.withLock {
-      state.queue.append(work)
-      state.condition.broadcast()
-    }
   }
 }

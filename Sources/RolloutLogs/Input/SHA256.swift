@@ -1,7 +1,7 @@
 import CKernels
 
 /// A running SHA-256 of the bytes read so far.
-public struct SHA256 {
+public struct SHA256: Sendable {
   private var state = arpo_sha256()
 
   public init() { arpo_sha256_begin(&state) }

@@ -164,7 +164,7 @@ struct FileImport {
     let cancelled = importer.isCancelled
     do {
       try OrderedPipeline.run(
-        workers: options.workers, capacity: options.workers + 3,
+        workers: options.workers, capacity: options.workers + 6,
         produce: { emit in while let block = stream.value.next(), emit(block) {} },
         makeTransform: {
           let preparer = RecordPreparer(format: format, recent: recent)

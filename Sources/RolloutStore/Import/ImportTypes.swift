@@ -25,7 +25,7 @@ public struct ImportOptions: Sendable {
   /// Threads that parse and encode.
   public var workers = 2
   /// Uncompressed bytes between two commits, and the longest time in seconds.
-  public var commitBytes = 32 << 20
+  public var commitBytes = 8 << 20
   public var commitSeconds = 2.0
 
   public init() {}
