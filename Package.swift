@@ -33,7 +33,7 @@ let package = Package(
       name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CKernels"),
-    .target(name: "CGroupedWrites", linkerSettings: [.linkedLibrary("sqlite3")]),
+    .target(name: "CSQLiteSetup", dependencies: [.product(name: "GRDBSQLite", package: "GRDB.swift")]),
     .target(name: "CPolicyKernels"),
 
     .target(name: "Rollouts", swiftSettings: settings),
@@ -44,7 +44,7 @@ let package = Package(
     .target(
       name: "RolloutStore",
       dependencies: [
-        "Rollouts", "RolloutLogs", "Replay", "CZstd", "CKernels", "CGroupedWrites",
+        "Rollouts", "RolloutLogs", "Replay", "CZstd", "CKernels", "CSQLiteSetup",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],

@@ -1,4 +1,4 @@
-import CGroupedWrites
+import CSQLiteSetup
 import Foundation
 import GRDB
 import GRDBSQLite
@@ -43,7 +43,7 @@ public final class Store: Sendable {
   /// Opens a database file; for writing, creates it and brings its schema up to date.
   public static func open(_ path: String, for access: Access) throws -> Store {
     let exists = FileManager.default.fileExists(atPath: path)
-    if access == .writing { _ = groupsWrites }
+    _ = setUp
     if access == .reading, !exists {
       throw StoreError(.missing, "there is no database \(path); make one with: arpo-replay import \(path) LOG…")
     }
@@ -76,8 +76,8 @@ public final class Store: Sendable {
     }
   }
 
-  /// Whether this process's connections write their transactions in large pieces; without, they only take longer.
-  private static let groupsWrites = arpo_register_grouped_writes() == SQLITE_OK
+  /// Settings of SQLite itself, made once and before the first connection; without them it only takes longer.
+  private static let setUp: Void = arpo_set_up_sqlite()
 
   /// Seconds to wait for another program's lock.
   private static let patience = 30.0
@@ -97,6 +97,7 @@ public final class Store: Sendable {
 
   /// A database of its own that disappears with the value: small ones stay in memory, large ones spill to a file.
   public static func temporary() throws -> Store {
+    _ = setUp
     var configuration = Configuration()
     configuration.prepareDatabase { db in
       try db.execute(sql: "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000")

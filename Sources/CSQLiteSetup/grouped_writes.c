@@ -147,16 +147,14 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int
   return code;
 }
 
-int arpo_register_grouped_writes(void) {
-  int code = sqlite3_initialize();
-  if (code != SQLITE_OK) return code;
-  system_vfs = sqlite3_vfs_find(NULL);
-  if (system_vfs == NULL) return SQLITE_ERROR;
+void arpo_register_grouped_writes(void) {
+  system_vfs = sqlite3_initialize() == SQLITE_OK ? sqlite3_vfs_find(NULL) : NULL;
+  if (system_vfs == NULL) return;
   // All but opening is the system's own, whose functions find what they need in the copy too.
   grouped = *system_vfs;
   grouped.zName = "arpo-grouped";
   grouped.pNext = NULL;
   grouped.szOsFile = (int)sizeof(file) + system_vfs->szOsFile;
   grouped.xOpen = open_file;
-  return sqlite3_vfs_register(&grouped, 1);
+  sqlite3_vfs_register(&grouped, 1);
 }

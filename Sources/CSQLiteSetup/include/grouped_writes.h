@@ -9,6 +9,6 @@
 // log, and everything up to that frame is written, in order, before its writing returns (with its error, if any). Nothing
 // but the appending of frames is touched: databases, journals, locks, shared memory and syncs go straight through.
 
-// Makes it the process's default VFS. To be called once. Returns a SQLite result code.
-int arpo_register_grouped_writes(void);
+// Makes it the process's default VFS; to be called once. Where that fails, all goes on with the system's own.
+void arpo_register_grouped_writes(void);
 #endif
