@@ -211,13 +211,6 @@ void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows) {
   }
 }
 
-void arpo_undelta16(uint16_t *values, const int32_t *counts, size_t rows) {
-  for (size_t r = 0; r < rows; r++) {
-    for (int32_t i = 1; i < counts[r]; i++) values[i] = (uint16_t)(values[i] + values[i - 1]);
-    values += counts[r];
-  }
-}
-
 // One row. Not contracted to a fused multiply-add: the product is exact, so both give the same bits.
 static inline int row_encode(const float *restrict lp, int32_t k, float best, float step, float inverse,
                              uint16_t *restrict q) {
@@ -256,15 +249,73 @@ CLONES size_t arpo_steps_encode(const float *lp, const int32_t *counts, size_t r
   return failed;
 }
 
-CLONES void arpo_steps_decode(const float *best, const uint16_t *steps, const int32_t *counts, size_t rows, float step,
-                              float *lp) {
+// Not contracted to a fused multiply-add, or contracted: the product is exact, so both give the same bits.
+CLONES static void steps_decode(const float *restrict best, const uint8_t *restrict low, const uint8_t *restrict high,
+                                const int32_t *restrict counts, size_t rows, float step, float *restrict lp) {
   for (size_t r = 0; r < rows; r++) {
-    int32_t k = counts[r];
+    const int32_t k = counts[r];
     const float top = best[r];
-    for (int32_t i = 0; i < k; i++) lp[i] = top - (float)steps[i] * step;
+    uint16_t q = 0;
+    for (int32_t i = 0; i < k; i++) {
+      q = (uint16_t)(q + (low[i] | high[i] << 8));
+      lp[i] = top - (float)q * step;
+    }
     lp += k;
-    steps += k;
+    low += k;
+    high += k;
   }
+}
+
+#if defined(__x86_64__)
+// The running sums of 32 steps by five shifts: by 1, 2, 4, 8 and 16 places.
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static void steps_decode_avx512(
+    const float *best, const uint8_t *low, const uint8_t *high, const int32_t *counts, size_t rows, float step,
+    float *lp) {
+  uint16_t places[5][32];
+  __m512i from[5];
+  for (int s = 0; s < 5; s++) {
+    for (int i = 0; i < 32; i++) places[s][i] = (uint16_t)(i - (1 << s));
+    from[s] = _mm512_loadu_si512(places[s]);
+  }
+  const __m512 size = _mm512_set1_ps(step);
+  for (size_t r = 0; r < rows; r++) {
+    const __m512 top = _mm512_set1_ps(best[r]);
+    __m512i before = _mm512_setzero_si512();
+    for (int32_t left = counts[r]; left > 0; left -= 32) {
+      const int32_t n = left < 32 ? left : 32;
+      const __mmask32 in = (uint32_t)-1 >> (32 - n);
+      __m512i v = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(in, low));
+      v = _mm512_or_si512(v, _mm512_slli_epi16(_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(in, high)), 8));
+      v = _mm512_add_epi16(v, _mm512_maskz_permutexvar_epi16(~(uint32_t)0 << 1, from[0], v));
+      v = _mm512_add_epi16(v, _mm512_maskz_permutexvar_epi16(~(uint32_t)0 << 2, from[1], v));
+      v = _mm512_add_epi16(v, _mm512_maskz_permutexvar_epi16(~(uint32_t)0 << 4, from[2], v));
+      v = _mm512_add_epi16(v, _mm512_maskz_permutexvar_epi16(~(uint32_t)0 << 8, from[3], v));
+      if (n > 16) v = _mm512_add_epi16(v, _mm512_maskz_permutexvar_epi16(~(uint32_t)0 << 16, from[4], v));
+      if (left < counts[r]) v = _mm512_add_epi16(v, before);
+      __m512 q = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(v)));
+      _mm512_mask_storeu_ps(lp, (__mmask16)in, _mm512_fnmadd_ps(q, size, top));
+      if (n > 16) {
+        q = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(v, 1)));
+        _mm512_mask_storeu_ps(lp + 16, (__mmask16)(in >> 16), _mm512_fnmadd_ps(q, size, top));
+      }
+      if (left > 32) before = _mm512_permutexvar_epi16(_mm512_set1_epi16(31), v);
+      lp += n;
+      low += n;
+      high += n;
+    }
+  }
+}
+#endif
+
+void arpo_steps_decode(const float *best, const uint8_t *low, const uint8_t *high, const int32_t *counts, size_t rows,
+                       float step, float *lp) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    steps_decode_avx512(best, low, high, counts, rows, step, lp);
+    return;
+  }
+#endif
+  steps_decode(best, low, high, counts, rows, step, lp);
 }
 
 CLONES int arpo_sampled_places(const int32_t *restrict ids, const int32_t *restrict counts, size_t rows,

@@ -1,6 +1,4 @@
-import Foundation
 import GRDB
-import GRDBSQLite
 import Rollouts
 
 /// Reads a trajectory's own token columns back from its segments' blobs.
@@ -11,14 +9,29 @@ enum TrajectoryColumns {
     """
 
   static func read(_ id: Int64, _ db: Database, _ decoder: ColumnDecoder) throws -> TokenColumns {
-    let statement = try db.cachedStatement(sql: sql)
-    let rows = try Row.fetchAll(statement, arguments: [id])
     var assembler = ColumnAssembler()
-    for row in rows {
-      let blobs = (2...6).map { row[$0] as Data? }
-      try assembler.append(count: row[0], generated: row[1], blobs, decoder)
+    try RowReader(db, sql).forEach(id) { row in
+      try assembler.append(count: row.int(0), generated: row.int(1), SegmentBlobs(row, from: 2), decoder)
     }
     return assembler.columns
+  }
+}
+
+/// The columns of a segment as they are stored; they last as long as the row.
+struct SegmentBlobs {
+  var tokenIDs: UnsafeRawBufferPointer?
+  var lossMask: UnsafeRawBufferPointer?
+  var logprobs: UnsafeRawBufferPointer?
+  var topLogprobs: UnsafeRawBufferPointer?
+  var entropies: UnsafeRawBufferPointer?
+
+  /// Five columns of a row.
+  init(_ row: RowReader.Row, from column: Int32) {
+    tokenIDs = row.blob(column)
+    lossMask = row.blob(column + 1)
+    logprobs = row.blob(column + 2)
+    topLogprobs = row.blob(column + 3)
+    entropies = row.blob(column + 4)
   }
 }
 
@@ -31,43 +44,37 @@ struct ColumnAssembler {
   private(set) var lacksPlaces = false
 
   /// - Parameters:
-  ///   - total: tokens that will come, so that columns do not grow step by step.
+  ///   - total: about how many tokens will come, so that columns do not grow step by step.
   ///   - withCandidateIDs: false leaves them out, unless `lacksPlaces` says that this does not do.
   init(total: Int = 0, withCandidateIDs: Bool = true) {
-    self.total = total
+    // The number comes from a database that may be damaged.
+    self.total = min(max(0, total), 1 << 20)
     self.withCandidateIDs = withCandidateIDs
-    columns.tokenIDs.reserveCapacity(total)
-    columns.lossMask.reserveCapacity(total)
+    columns.tokenIDs.reserveCapacity(self.total)
+    columns.lossMask.reserveCapacity(self.total)
   }
 
-  mutating func append(count: Int, generated: Int, _ blobs: [Data?], _ decoder: ColumnDecoder) throws {
+  mutating func append(count: Int, generated: Int, _ blobs: SegmentBlobs, _ decoder: ColumnDecoder) throws {
     guard count > 0 else { return }
     let before = columns.count
-    decoder.expect(tokens: count)
-    guard let ids = blobs[0] else { throw ColumnError("a segment of \(count) tokens has no token ids") }
-    try ids.withUnsafeBytes { try decoder.integers($0, into: &columns.tokenIDs) }
+    decoder.expect(tokens: count, of: total)
+    guard let ids = blobs.tokenIDs else { throw ColumnError("a segment of \(count) tokens has no token ids") }
+    try decoder.integers(ids, into: &columns.tokenIDs)
     guard columns.count == before + count else { throw ColumnError("a segment's token ids are not \(count)") }
-    if let mask = blobs[1] {
-      try mask.withUnsafeBytes { try decoder.mask($0, into: &columns.lossMask) }
+    if let mask = blobs.lossMask {
+      try decoder.mask(mask, into: &columns.lossMask)
     } else {
       columns.lossMask.append(contentsOf: repeatElement(generated > 0 ? 1 : 0, count: count))
     }
     guard columns.lossMask.count == columns.count else { throw ColumnError("a mask of the wrong length") }
-    try append(blobs[2], to: \.logprobs, before, decoder)
-    try append(blobs[4], to: \.entropies, before, decoder)
-    if let blob = blobs[3] {
-      var top = columns.topLogprobs ?? TopLogprobs(counts: [Int32](repeating: 0, count: before))
-      columns.topLogprobs = nil
-      let isFirst = top.logprobs.count == 0
-      if !withCandidateIDs, isFirst { top.places = [UInt8](repeating: 255, count: before) }
-      guard try blob.withUnsafeBytes({ try decoder.candidates($0, into: &top, withIDs: withCandidateIDs) }) else {
+    try Self.append(blobs.logprobs, to: &columns.logprobs, before, count, of: total, decoder)
+    try Self.append(blobs.entropies, to: &columns.entropies, before, count, of: total, decoder)
+    if let blob = blobs.topLogprobs {
+      var top = columns.topLogprobs.take() ?? TopLogprobs(counts: [Int32](repeating: 0, count: before))
+      if !withCandidateIDs, top.logprobs.count == 0 { top.places = [UInt8](repeating: 255, count: before) }
+      guard try decoder.candidates(blob, into: &top, withIDs: withCandidateIDs) else {
         lacksPlaces = true
         return
-      }
-      if isFirst, top.counts.count > before {
-        let expected = top.logprobs.count / (top.counts.count - before) * (total - before)
-        if withCandidateIDs { top.tokenIDs.reserveCapacity(expected) }
-        top.logprobs.floats.reserveCapacity(expected)
       }
       columns.topLogprobs = top
     } else if columns.topLogprobs != nil {
@@ -79,22 +86,20 @@ struct ColumnAssembler {
     }
   }
 
-  private mutating func append(
-    _ blob: Data?, to path: WritableKeyPath<TokenColumns, RealColumn?>, _ before: Int,
+  private static func append(
+    _ blob: UnsafeRawBufferPointer?, to column: inout RealColumn?, _ before: Int, _ count: Int, of total: Int,
     _ decoder: ColumnDecoder
   ) throws {
+    guard blob != nil || column != nil else { return }
+    // Taken out, so that the memory has one owner while it grows.
+    var values = column.take() ?? RealColumn(floats: [Float](repeating: .nan, count: before))
     if let blob {
-      var column = columns[keyPath: path] ?? RealColumn(floats: [Float](repeating: .nan, count: before))
-      columns[keyPath: path] = nil
-      try blob.withUnsafeBytes { try decoder.reals($0, into: &column) }
-      columns[keyPath: path] = column
-    } else if var column = columns[keyPath: path] {
-      columns[keyPath: path] = nil
-      column.append(RealColumn(floats: [Float](repeating: .nan, count: columns.count - before)))
-      columns[keyPath: path] = column
+      if values.precision != .float64 { values.floats.reserveCapacity(total) }
+      try decoder.reals(blob, into: &values)
+    } else {
+      values.append(RealColumn(floats: [Float](repeating: .nan, count: count)))
     }
-    guard columns[keyPath: path].map({ $0.count == columns.count }) ?? true else {
-      throw ColumnError("a column of the wrong length")
-    }
+    guard values.count == before + count else { throw ColumnError("a column of the wrong length") }
+    column = values
   }
 }

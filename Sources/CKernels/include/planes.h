@@ -27,17 +27,17 @@ size_t arpo_plane_pack4(const uint8_t *plane, size_t count, uint8_t base, uint8_
 size_t arpo_plane_unpack4(const uint8_t *packed, size_t count, uint8_t base, const uint8_t *escapes, size_t available,
                           uint8_t *plane);
 
-// Differences of neighbours, and back: candidates come sorted, so their steps grow slowly.
+// Differences of neighbours within a row: candidates come sorted, so their steps grow slowly.
 void arpo_delta16(uint16_t *values, const int32_t *counts, size_t rows);
-void arpo_undelta16(uint16_t *values, const int32_t *counts, size_t rows);
 
 // Log-probabilities of candidates as steps below the best of their row: lp = best - q * step in float32, which is
 // what a log-softmax over bf16 logits gives exactly. Returns the number of rows that this does not reproduce bit for bit and
 // marks them in `bad`; their steps are 0.
 size_t arpo_steps_encode(const float *lp, const int32_t *counts, size_t rows, float step, float *best, uint16_t *steps,
                          uint8_t *bad);
-void arpo_steps_decode(const float *best, const uint16_t *steps, const int32_t *counts, size_t rows, float step,
-                       float *lp);
+// Back from the two byte planes of the differences between the steps of a row.
+void arpo_steps_decode(const float *best, const uint8_t *low, const uint8_t *high, const int32_t *counts, size_t rows,
+                       float step, float *lp);
 
 // The place of the sampled token among the candidates of its row; 255 if it is not one of them. Returns 0 if a row lists
 // its token twice, or behind place 254: then the places do not tell enough.

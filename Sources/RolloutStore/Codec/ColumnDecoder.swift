@@ -1,5 +1,4 @@
 import CKernels
-import CZstd
 import Rollouts
 
 /// Reads the blobs that `ColumnEncoder` writes.
@@ -8,18 +7,24 @@ import Rollouts
 ///
 /// Blobs are not trusted: every length is checked, and a blob that does not add up throws.
 final class ColumnDecoder {
-  private var planes: [UInt8] = []
-  private var spare: [UInt8] = []
-  private var best: [Float] = []
-  private var steps: [UInt16] = []
+  private let planes = Scratch()
+  private let values = Scratch()
+  private let rows = Scratch()
+  let spare = Scratch()
 
   /// Tokens of the segment whose blobs are read; many if it is not known.
   private var tokens = 1 << 14
+  /// Tokens of the trajectory that the segment is part of; 0 if it is not known.
+  private var total = 0
   /// More elements than this are a damaged blob.
   private var maxCount = 0
 
-  /// Says how many tokens the segment has whose blobs come next.
-  func expect(tokens: Int) { self.tokens = tokens }
+  /// Says how many tokens the segment has whose blobs come next, and about how many its trajectory has, so that columns do
+  /// not grow step by step.
+  func expect(tokens: Int, of total: Int = 0) {
+    self.tokens = tokens
+    self.total = total
+  }
 
   /// A few bytes can announce any number of equal elements: what a blob may hold depends on its size and its segment's.
   private func limit(_ blob: UnsafeRawBufferPointer) {
@@ -97,6 +102,7 @@ final class ColumnDecoder {
       guard flat <= maxCount else { throw ColumnError("too many candidates") }
     }
     let hasPlaces = coding == .candidates ? try reader.byte() != 0 : false
+    if out.logprobs.count == 0 { reserve(&out, flat, of: rows, before: firstRow, withIDs: withIDs) }
     if withIDs {
       if hasPlaces { try skipPlane(&reader, rows) }
       try words(&reader, count: flat, into: &out.tokenIDs)
@@ -105,15 +111,9 @@ final class ColumnDecoder {
         out.counts.removeLast(rows)
         return false
       }
-      let start = out.places.count
-      out.places.append(contentsOf: repeatElement(0, count: rows))
-      var failure: ColumnError?
-      out.places.withUnsafeMutableBufferPointer { places in
-        do throws(ColumnError) {
-          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: places[start...]))
-        } catch { failure = error }
-      }
-      if let failure { throw failure }
+      let places = UnsafeMutableBufferPointer(start: planes.room(UInt8.self, rows), count: rows)
+      try plane(&reader, into: places)
+      out.places.append(contentsOf: places)
       if flat > 0 { for _ in 0..<4 { try skipPlane(&reader, flat) } }
     }
     if try reader.byte() == 0 {
@@ -178,216 +178,98 @@ final class ColumnDecoder {
     }
   }
 
+  /// Reserves room for the candidates of a trajectory, given those of its first rows; a guess, as numbers are not trusted.
+  private func reserve(_ out: inout TopLogprobs, _ flat: Int, of rows: Int, before: Int, withIDs: Bool) {
+    guard rows > 0, total > before + rows else { return }
+    let expected = min(flat / rows * (total - before), 1 << 24)
+    out.logprobs.floats.reserveCapacity(expected)
+    if withIDs { out.tokenIDs.reserveCapacity(expected) } else { out.places.reserveCapacity(total) }
+    out.counts.reserveCapacity(total)
+  }
+
   private func steps(
     _ reader: inout BlobReader, counts: ArraySlice<Int32>, flat: Int, _ precision: RealColumn.Precision,
     into out: inout RealColumn
   ) throws(ColumnError) {
-    let exponent = Int(try reader.byte())
-    guard exponent <= 30 else { throw ColumnError("steps of 2^-\(exponent)") }
-    best.removeAll(keepingCapacity: true)
-    steps.removeAll(keepingCapacity: true)
-    try words(&reader, count: counts.count, into: &best)
-    try words(&reader, count: flat, into: &steps)
-    counts.withUnsafeBufferPointer { counts in
-      steps.withUnsafeMutableBufferPointer { arpo_undelta16($0.baseAddress, counts.baseAddress, counts.count) }
-    }
     // Straight into the column, unless it keeps doubles.
-    var widened: [Float] = []
     if out.precision == .float64 {
-      try fill(&widened, &reader, counts, flat, exponent)
-      out.append(RealColumn(floats: widened, precision: precision))
+      var floats: [Float] = []
+      try steps(&reader, counts, flat, into: &floats)
+      out.append(RealColumn(floats: floats, precision: precision))
     } else {
       out.precision = max(out.precision, precision)
-      try fill(&out.floats, &reader, counts, flat, exponent)
+      try steps(&reader, counts, flat, into: &out.floats)
     }
   }
 
-  /// Appends the candidates that best values and steps stand for, and puts the exceptions in their places.
-  private func fill(
-    _ out: inout [Float], _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, _ flat: Int, _ exponent: Int
+  /// Appends the candidates that best values and steps stand for.
+  private func steps(
+    _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, _ flat: Int, into out: inout [Float]
   ) throws(ColumnError) {
+    let exponent = Int(try reader.byte())
+    guard exponent <= 30 else { throw ColumnError("steps of 2^-\(exponent)") }
+    let best = values.room(Float.self, counts.count)
+    arpo_planes_join(try planes(&reader, 4, counts.count), counts.count, 4, best)
+    let low = try planes(&reader, 2, flat)
     let start = out.count
-    out.append(contentsOf: repeatElement(0, count: flat))
-    out.withUnsafeMutableBufferPointer { out in
-      best.withUnsafeBufferPointer { best in
-        steps.withUnsafeBufferPointer { steps in
-          counts.withUnsafeBufferPointer { counts in
-            guard let out = out.baseAddress else { return }
-            arpo_steps_decode(
-              best.baseAddress, steps.baseAddress, counts.baseAddress, counts.count, 1 / Float(1 << exponent),
-              out + start)
-          }
-        }
+    counts.withUnsafeBufferPointer { counts in
+      out.append(count: flat) {
+        arpo_steps_decode(
+          best, low, low + flat, counts.baseAddress, counts.count, 1 / Float(1 << exponent), $0)
       }
     }
+    try exceptions(&reader, counts, in: &out, from: start)
+  }
+
+  /// Puts the candidates of rows that steps do not reproduce in their places.
+  private func exceptions(
+    _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, in out: inout [Float], from start: Int
+  ) throws(ColumnError) {
     let failed = try reader.count(counts.count)
     guard failed > 0 else { return }
-    var rows: [Int] = []
-    for _ in 0..<failed { rows.append(try reader.count(counts.count - 1)) }
-    let total = rows.reduce(0) { $0 + Int(counts[counts.startIndex + $1]) }
-    guard total <= flat else { throw ColumnError("more exceptions than candidates") }
-    var exceptions: [Float] = []
-    try words(&reader, count: total, into: &exceptions)
-    var next = 0
-    var at = start
-    var taken = 0
-    for (row, k) in counts.enumerated() {
-      if next < rows.count, rows[next] == row {
-        for i in 0..<Int(k) { out[at + i] = exceptions[taken + i] }
-        taken += Int(k)
-        next += 1
-      }
-      at += Int(k)
+    let rows = rows.room(Int32.self, failed)
+    var total = 0
+    for i in 0..<failed {
+      rows[i] = Int32(try reader.count(counts.count - 1))
+      guard i == 0 || rows[i] > rows[i - 1] else { throw ColumnError("exceptions out of order") }
+      total += Int(counts[counts.startIndex + Int(rows[i])])
     }
-    guard next == rows.count else { throw ColumnError("exceptions out of order") }
-  }
-
-  private func words<T: BitwiseCopyable & AdditiveArithmetic>(
-    _ reader: inout BlobReader, count: Int, into out: inout [T]
-  )
-    throws(ColumnError)
-  {
-    guard count > 0 else { return }
-    let width = MemoryLayout<T>.size
-    let size = count * width
-    if planes.count < size { planes = [UInt8](repeating: 0, count: size) }
-    var failure: ColumnError?
-    planes.withUnsafeMutableBufferPointer { planes in
-      do throws(ColumnError) {
-        for b in 0..<width {
-          try plane(&reader, into: UnsafeMutableBufferPointer(rebasing: planes[(b * count)..<((b + 1) * count)]))
-        }
-      } catch {
-        failure = error
-      }
-    }
-    if let failure { throw failure }
-    let start = out.count
-    // Zeros that are overwritten at once cost less than an array of its own that is copied.
-    out.append(contentsOf: repeatElement(.zero, count: count))
+    let exceptions = values.room(Float.self, total)
+    arpo_planes_join(try planes(&reader, 4, total), total, 4, exceptions)
     out.withUnsafeMutableBufferPointer { out in
-      guard let out = out.baseAddress else { return }
-      arpo_planes_join(planes, count, Int32(width), out + start)
-    }
-  }
-
-  /// Reads over a plane of `n` values.
-  private func skipPlane(_ reader: inout BlobReader, _ n: Int) throws(ColumnError) {
-    switch try reader.byte() {
-    case 0: _ = try reader.bytes(n)
-    case 1: _ = try reader.byte()
-    case 2: _ = try reader.bytes(try reader.count(1 << 28))
-    case 3: _ = try reader.bytes(1 + (n + 3) / 4)
-    case 4:
-      _ = try reader.byte()
-      let escapes = try reader.count(n)
-      _ = try reader.bytes((n + 1) / 2 + escapes)
-    case 5:
-      _ = try reader.byte()
-      for _ in 0..<(try reader.count(n)) {
-        _ = try reader.count(n)
-        _ = try reader.byte()
+      counts.withUnsafeBufferPointer { counts in
+        guard var to = out.baseAddress?.advanced(by: start) else { return }
+        var (row, from) = (0, exceptions)
+        for i in 0..<failed {
+          while row < Int(rows[i]) {
+            to += Int(counts[row])
+            row += 1
+          }
+          to.update(from: from, count: Int(counts[row]))
+          from += Int(counts[row])
+        }
       }
-    case 6:
-      _ = try reader.byte()
-      let others = try reader.count(n)
-      _ = try reader.bytes((n + 7) / 8 + (others + 3) / 4)
-    case let tag: throw ColumnError("unknown plane \(tag)")
     }
   }
 
-  private func plane(_ reader: inout BlobReader, into out: UnsafeMutableBufferPointer<UInt8>) throws(ColumnError) {
-    switch try reader.byte() {
-    case 0: out.baseAddress?.update(from: try reader.bytes(out.count), count: out.count)
-    case 1: out.update(repeating: try reader.byte())
-    case 2:
-      let length = try reader.count(1 << 28)
-      let frame = try reader.bytes(length)
-      guard ZSTD_decompress(out.baseAddress, out.count, frame, length) == out.count else {
-        throw ColumnError("a compressed plane does not have \(out.count) bytes")
-      }
-    case 3:
-      let base = try reader.byte()
-      arpo_plane_unpack2(try reader.bytes((out.count + 3) / 4), out.count, base, out.baseAddress)
-    case 4:
-      let base = try reader.byte()
-      let escapes = try reader.count(out.count)
-      let size = (out.count + 1) / 2
-      let bytes = try reader.bytes(size + escapes)
-      guard arpo_plane_unpack4(bytes, out.count, base, bytes + size, escapes, out.baseAddress) == escapes else {
-        throw ColumnError("the escapes of a packed plane do not add up")
-      }
-    case 5:
-      out.update(repeating: try reader.byte())
-      var at = 0
-      for _ in 0..<(try reader.count(out.count)) {
-        at += try reader.count(out.count)
-        guard at < out.count else { throw ColumnError("a value behind the end of a sparse plane") }
-        out[at] = try reader.byte()
-        at += 1
-      }
-    case 6:
-      let base = try reader.byte()
-      let others = try reader.count(out.count)
-      let bits = try reader.bytes((out.count + 7) / 8)
-      let packed = try reader.bytes((others + 3) / 4)
-      if spare.count < others { spare = [UInt8](repeating: 0, count: others) }
-      let needed = spare.withUnsafeMutableBufferPointer { spare in
-        arpo_plane_unpack2(packed, others, base &+ 1, spare.baseAddress)
-        return arpo_plane_unpack1(bits, out.count, base, spare.baseAddress, others, out.baseAddress)
-      }
-      guard needed == others else { throw ColumnError("the others of a plane of bits do not add up") }
-    case let tag: throw ColumnError("unknown plane \(tag)")
+  private func words<T: BitwiseCopyable>(
+    _ reader: inout BlobReader, count: Int, into out: inout [T]
+  ) throws(ColumnError) {
+    let width = MemoryLayout<T>.size
+    let planes = try planes(&reader, width, count)
+    out.append(count: count) { arpo_planes_join(planes, count, Int32(width), $0) }
+  }
+
+  /// Some planes of as many values, one after the other, which stay until the next ones are read.
+  private func planes(_ reader: inout BlobReader, _ number: Int, _ count: Int) throws(ColumnError)
+    -> UnsafeMutablePointer<UInt8>
+  {
+    let room = planes.room(UInt8.self, number * count)
+    // Nothing stands for the planes of no values.
+    guard count > 0 else { return room }
+    for b in 0..<number {
+      try plane(&reader, into: UnsafeMutableBufferPointer(start: room + b * count, count: count))
     }
-  }
-}
-
-/// Reads a blob front to back, checking its end.
-private struct BlobReader {
-  private let bytes: UnsafeRawBufferPointer
-  private var at = 1
-
-  init(_ bytes: UnsafeRawBufferPointer, _ coding: ColumnCoding) throws(ColumnError) {
-    guard let first = bytes.first, first == coding.rawValue else {
-      throw ColumnError("a column blob of another kind than \(coding)")
-    }
-    self.bytes = bytes
-  }
-
-  mutating func byte() throws(ColumnError) -> UInt8 {
-    guard at < bytes.count else { throw ColumnError("a column blob is cut off") }
-    at += 1
-    return bytes[at - 1]
-  }
-
-  mutating func count(_ limit: Int) throws(ColumnError) -> Int {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while true {
-      let b = try byte()
-      value |= UInt64(b & 0x7F) << shift
-      if b < 0x80 { break }
-      shift += 7
-      guard shift < 63 else { throw ColumnError("a number in a column blob is too long") }
-    }
-    guard value <= UInt64(max(0, limit)) else {
-      throw ColumnError("\(value) in a column blob where at most \(limit) fits")
-    }
-    return Int(value)
-  }
-
-  mutating func precision() throws(ColumnError) -> RealColumn.Precision {
-    guard let precision = RealColumn.Precision(rawValue: try byte()) else { throw ColumnError("unknown precision") }
-    return precision
-  }
-
-  mutating func bytes(_ n: Int) throws(ColumnError) -> UnsafePointer<UInt8> {
-    guard n <= bytes.count - at, let base = bytes.baseAddress else { throw ColumnError("a column blob is cut off") }
-    defer { at += n }
-    return base.advanced(by: at).assumingMemoryBound(to: UInt8.self)
-  }
-
-  func finish() throws(ColumnError) {
-    guard at == bytes.count else { throw ColumnError("\(bytes.count - at) bytes too many in a column blob") }
+    return room
   }
 }

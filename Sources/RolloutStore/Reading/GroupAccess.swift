@@ -28,16 +28,14 @@ extension Store {
 
   /// One group with its token columns.
   public func group(_ row: GroupRow, _ selection: GroupSelection = GroupSelection()) throws -> ReplayGroup {
-    let stored = try reading { db in
+    try reading { db in
       let reader = GroupReader(db: db, selection: selection)
-      guard
-        let group = try Row.fetchOne(
-          db, sql: "SELECT id, group_id, step, data_source, policy_version, run FROM prompt_group WHERE id = ?",
-          arguments: [row.id]),
-        let run = try reader.runs().first(where: { $0.row == group["run"] as Int64 })
-      else { throw StoreError(.failed, "a group is no longer in the database") }
-      return try reader.read(group, run.run)
+      let number = try Int64.fetchOne(
+        db.cachedStatement(sql: "SELECT run FROM prompt_group WHERE id = ?"), arguments: [row.id])
+      guard let run = try reader.runs().first(where: { $0.row == number }) else {
+        throw StoreError(.failed, "a group is no longer in the database")
+      }
+      return try reader.read(GroupReader.Reference(id: row.id, run: run.run), ColumnDecoder())
     }
-    return try GroupDecoder().decode(stored)
   }
 }

@@ -1,0 +1,68 @@
+import GRDB
+import GRDBSQLite
+
+/// A statement that is run again and again, whose rows are read in place, as SQLite holds them.
+///
+///     try reader.forEach(id) { row in lengths.append(row.int(0)) }
+struct RowReader {
+  private let db: Database
+  private let statement: Statement
+
+  /// A statement of the connection, prepared once.
+  init(_ db: Database, _ sql: String) throws {
+    self.db = db
+    statement = try db.cachedStatement(sql: sql)
+  }
+
+  /// A row, valid until the next one is asked for; columns count from 0.
+  struct Row {
+    fileprivate let handle: OpaquePointer
+
+    func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+
+    /// 0 for NULL.
+    func int64(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+
+    /// 0 for NULL.
+    func int(_ column: Int32) -> Int { Int(int64(column)) }
+
+    /// `nil` for NULL.
+    func optionalInt(_ column: Int32) -> Int? { isNull(column) ? nil : int(column) }
+
+    /// `nil` for NULL.
+    func double(_ column: Int32) -> Double? { isNull(column) ? nil : sqlite3_column_double(handle, column) }
+
+    /// `nil` for NULL.
+    func text(_ column: Int32) -> String? {
+      guard let bytes = sqlite3_column_text(handle, column) else { return nil }
+      let count = Int(sqlite3_column_bytes(handle, column))
+      return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+    }
+
+    /// The bytes where SQLite holds them, which is until the next row is asked for; `nil` for NULL.
+    func blob(_ column: Int32) -> UnsafeRawBufferPointer? {
+      // The pointer first: asking for it may change how the value is held. A blob of no bytes has none.
+      let bytes = sqlite3_column_blob(handle, column)
+      if bytes == nil, isNull(column) { return nil }
+      return UnsafeRawBufferPointer(start: bytes, count: Int(sqlite3_column_bytes(handle, column)))
+    }
+  }
+
+  /// Runs the statement with its parameters bound, and calls the body with each row.
+  func forEach(_ parameters: Int64..., body: (Row) throws -> Void) throws {
+    let handle = statement.sqliteStatement
+    // A statement that was left amid its rows, by an error, starts over.
+    sqlite3_reset(handle)
+    for (i, value) in parameters.enumerated() { sqlite3_bind_int64(handle, Int32(i + 1), value) }
+    defer { sqlite3_reset(handle) }
+    while true {
+      switch sqlite3_step(handle) {
+      case SQLITE_ROW: try body(Row(handle: handle))
+      case SQLITE_DONE: return
+      case let code:
+        throw DatabaseError(
+          resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
+      }
+    }
+  }
+}
