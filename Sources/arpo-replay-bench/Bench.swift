@@ -1,10 +1,17 @@
 import ArgumentParser
+import CKernels
 import Foundation
 
 /// Benchmarks, side by side with what a user would take instead, in turns within one run: the machine's speed drifts,
 /// ratios drift less.
 @main
 struct Bench: ParsableCommand {
+  static func main() {
+    // As in arpo-replay.
+    arpo_tune_allocator()
+    main(nil)
+  }
+
   static let configuration = CommandConfiguration(
     commandName: "arpo-replay-bench",
     abstract: "Measures arpo-replay.",

@@ -32,18 +32,23 @@ struct EntropyCommand: ParsableCommand {
     }
     let counted = Double(tokens ?? result.tokens)
     print("arpo-replay\tentropy\t\(fixed(best, 4))\t-\t-\t\(fixed(counted / best, 0))\t-\tfrom the database")
-    for (name, sum) in result.windows.sorted(by: { $0.key < $1.key }) {
-      print("# after \(name): n \(sum.count) mean rise \(fixed(sum.rise / Double(max(1, sum.count)), 4))")
+    for (tool, cells) in result.windows.sorted(by: { $0.key < $1.key }) {
+      for (range, cell) in zip(Sums.ranges, cells) where cell.count > 0 {
+        let rise = fixed(cell.rise / Double(cell.count), 4)
+        print("# after \(tool) from token \(range.lowerBound): n \(cell.count) mean rise \(rise)")
+      }
     }
   }
 
   /// What the groups add up to.
   struct Sums: Sendable {
     var tokens = 0
-    /// By tool and window.
-    var windows: [String: (count: Int, rise: Double)] = [:]
+    /// By tool: tokens in each window, and by how much they lie above the trajectory's first ones, in nats.
+    var windows: [String: [(count: Int, rise: Double)]] = [:]
 
-    static let ranges = [0..<10, 10..<50, 50..<Int.max]
+    /// Tokens after a tool result.
+    static let ranges = [0..<10, 10..<50, 50..<(1 << 40)]
+    private static let none = ranges.map { _ in (count: 0, rise: 0.0) }
 
     static func all(of store: Store) throws -> Sums {
       var selection = GroupSelection()
@@ -63,37 +68,23 @@ struct EntropyCommand: ParsableCommand {
       let entropy = GroupEntropy(group, estimators: [.topk]).values(.topk, in: tree)
       for (t, path) in tree.paths.enumerated() {
         tokens += path.length - path.branch
-        guard let first = path.generation.first,
-          let baseline = Self.mean(entropy.values(t, first.lowerBound..<min(first.lowerBound + 20, first.upperBound)))
-        else { continue }
-        for (r, result) in path.results.enumerated() {
-          guard let segment = path.window(after: r) else { continue }
-          for range in Self.ranges {
-            let start = min(segment.lowerBound + range.lowerBound, segment.upperBound)
-            let end =
-              range.upperBound == .max
-              ? segment.upperBound : min(segment.lowerBound + range.upperBound, segment.upperBound)
-            let values = entropy.values(t, start..<end).filter { !$0.isNaN }
-            if values.isEmpty { continue }
-            var cell = windows["\(result.tool) from token \(range.lowerBound)"] ?? (0, 0)
-            cell.count += values.count
-            cell.rise += values.reduce(0, +) - baseline * Double(values.count)
-            windows["\(result.tool) from token \(range.lowerBound)"] = cell
-          }
+        for event in entropy.windowEvents(t, windows: Self.ranges, baselineTokens: 20) {
+          guard let baseline = event.baseline else { continue }
+          let cells = event.windows.map { (count: $0.all.count, rise: $0.all.sum - baseline * Double($0.all.count)) }
+          Self.add(cells, to: &windows[path.results[event.result].tool, default: Self.none])
         }
       }
     }
 
-    private static func mean(_ values: [Double]) -> Double? {
-      let known = values.filter { !$0.isNaN }
-      return known.isEmpty ? nil : known.reduce(0, +) / Double(known.count)
-    }
-
     mutating func add(_ other: Sums) {
       tokens += other.tokens
-      for (name, cell) in other.windows {
-        let sum = windows[name] ?? (0, 0)
-        windows[name] = (sum.count + cell.count, sum.rise + cell.rise)
+      for (tool, cells) in other.windows { Self.add(cells, to: &windows[tool, default: Self.none]) }
+    }
+
+    private static func add(_ cells: [(count: Int, rise: Double)], to sums: inout [(count: Int, rise: Double)]) {
+      for (w, cell) in cells.enumerated() {
+        sums[w].count += cell.count
+        sums[w].rise += cell.rise
       }
     }
   }

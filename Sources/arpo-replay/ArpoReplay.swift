@@ -4,7 +4,7 @@ import CKernels
 @main
 struct ArpoReplay: ParsableCommand {
   static func main() {
-    arpo_return_large_blocks()
+    arpo_tune_allocator()
     arpo_run_as_batch()
     main(nil)
   }

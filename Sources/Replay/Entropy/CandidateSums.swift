@@ -28,27 +28,24 @@ struct CandidateSums {
   /// - Parameters:
   ///   - top: candidates by position.
   ///   - sampled: sampled token by position.
-  ///   - logprobs: logged logprob of the sampled token, `NaN` = not logged; empty = none logged.
+  ///   - logprobs: logged logprob of the sampled token; `nil` = none logged.
   ///   - wanted: 0 where no sums are needed.
   init(
-    of top: TopLogprobs, sampled: [Int32], logprobs: [Double], wanted: [UInt8], scale: Double
+    of top: TopLogprobs, sampled: [Int32], logprobs: RealColumn?, wanted: [UInt8], scale: Double
   ) {
     let count = top.counts.count
-    s = [Double](repeating: 0, count: count)
-    z = s
-    lowest = s
-    listed = top.counts
-    var flags = [UInt8](repeating: 0, count: count)
+    var z: [Double] = []
+    var lowest: [Double] = []
+    var flags: [UInt8] = []
     // A pointer to no ids is no pointer, which would ask for places.
     let known = top.tokenIDs.isEmpty ? sampled : top.tokenIDs
-    known.withUnsafeBufferPointer { tokenIDs in
-      let ids = top.places.isEmpty ? tokenIDs.baseAddress : nil
-      s.withUnsafeMutableBufferPointer { s in
-        z.withUnsafeMutableBufferPointer { z in
-          lowest.withUnsafeMutableBufferPointer { lowest in
-            flags.withUnsafeMutableBufferPointer { flags in
-              let out = arpo_candidate_sums(
-                s: s.baseAddress, z: z.baseAddress, lowest: lowest.baseAddress, flags: flags.baseAddress)
+    s = filled(count) { s in
+      z = filled(count) { z in
+        lowest = filled(count) { lowest in
+          flags = filled(count) { flags in
+            let out = arpo_candidate_sums(s: s, z: z, lowest: lowest, flags: flags)
+            known.withUnsafeBufferPointer { known in
+              let ids = top.places.isEmpty ? known.baseAddress : nil
               if top.logprobs.precision == .float64 {
                 arpo_candidate_sums_double(
                   top.logprobs.doubles, ids, top.counts, sampled, top.places, count, scale, out)
@@ -61,27 +58,43 @@ struct CandidateSums {
         }
       }
     }
-    addSampled(logprobs, flags: flags, wanted: wanted, scale: scale)
+    (self.z, self.lowest) = (z, lowest)
+    listed = filled(count) { listed in
+      wanted.withUnsafeBufferPointer { wanted in
+        top.counts.withUnsafeBufferPointer { counts in
+          for i in 0..<count { listed[i] = wanted[i] == 0 ? 0 : counts[i] }
+        }
+      }
+    }
+    addSampled(logprobs, flags: flags, scale: scale)
     if flags.contains(where: { $0 & UInt8(ARPO_CANDIDATE_MISSING) != 0 }) {
       recount(top, sampled: sampled, logprobs: logprobs, flags: flags, scale: scale)
     }
   }
 
-  private mutating func addSampled(_ logprobs: [Double], flags: [UInt8], wanted: [UInt8], scale: Double) {
-    let isListed = UInt8(ARPO_SAMPLED_LISTED)
-    var outside: [Int] = []
-    listed.withUnsafeMutableBufferPointer { listed in
-      wanted.withUnsafeBufferPointer { wanted in
-        flags.withUnsafeBufferPointer { flags in
-          for i in listed.indices {
-            if wanted[i] == 0 { listed[i] = 0 }
-            if listed[i] > 0, flags[i] & isListed == 0 { outside.append(i) }
-          }
-        }
+  /// Sums of -p ln p of positions that have listed tokens, the others `NaN`; takes them out.
+  mutating func takeEntropies() -> [Double] {
+    listed.withUnsafeBufferPointer { listed in
+      s.withUnsafeMutableBufferPointer { s in
+        for i in s.indices { s[i] = listed[i] == 0 ? .nan : s[i] }
       }
     }
-    if logprobs.isEmpty { return }
-    for i in outside where !logprobs[i].isNaN { append(logprobs[i], at: i, scale: scale) }
+    defer { s = [] }
+    return s
+  }
+
+  /// Adds sampled tokens that are not among their candidates.
+  private mutating func addSampled(_ logprobs: RealColumn?, flags: [UInt8], scale: Double) {
+    guard let logprobs else { return }
+    var outside: [Int] = []
+    listed.withUnsafeBufferPointer { listed in
+      flags.withUnsafeBufferPointer { flags in
+        for i in listed.indices where flags[i] & UInt8(ARPO_SAMPLED_LISTED) == 0 && listed[i] > 0 { outside.append(i) }
+      }
+    }
+    for i in outside {
+      if let logprob = logprobs[i] { append(logprob, at: i, scale: scale) }
+    }
   }
 
   private mutating func append(_ logprob: Double, at i: Int, scale: Double) {
@@ -93,7 +106,7 @@ struct CandidateSums {
 
   /// Positions at which a candidate has no number: that candidate is not listed, be it the sampled token or another.
   private mutating func recount(
-    _ top: TopLogprobs, sampled: [Int32], logprobs: [Double], flags: [UInt8], scale: Double
+    _ top: TopLogprobs, sampled: [Int32], logprobs: RealColumn?, flags: [UInt8], scale: Double
   ) {
     var offset = 0
     for i in top.counts.indices {
@@ -112,7 +125,17 @@ struct CandidateSums {
       let isListed = known.contains {
         top.isSampled($0, at: i, first: candidates.lowerBound, token: sampled[i])
       }
-      if !isListed, !logprobs.isEmpty, !logprobs[i].isNaN { append(logprobs[i], at: i, scale: scale) }
+      if !isListed, let logprob = logprobs?[i] { append(logprob, at: i, scale: scale) }
     }
+  }
+}
+
+/// An array that a body fills in whole.
+func filled<Element: BitwiseCopyable>(
+  _ count: Int, _ fill: (UnsafeMutablePointer<Element>) -> Void
+) -> [Element] {
+  [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+    if let base = buffer.baseAddress { fill(base) }
+    initialized = count
   }
 }

@@ -1,9 +1,23 @@
+/// The windows after one tool result of one path.
+public struct WindowEvent: Sendable {
+  /// Position of the trajectory in the group.
+  public var trajectory: Int
+  /// Number of the result on the path.
+  public var result: Int
+  /// Index of the first token behind the result.
+  public var start: Int
+  /// Initial entropy of the trajectory, in nats.
+  public var baseline: Double?
+  /// One for each window.
+  public var windows: [WindowCell]
+}
+
 /// What one window of a path holds.
-struct WindowCell: Sendable, Equatable {
+public struct WindowCell: Sendable, Equatable {
   /// All of its tokens, inherited ones too.
-  var all = ValueStatistics()
+  public var all = ValueStatistics()
   /// Those that the path's trajectory owns.
-  var owned = ValueStatistics()
+  public var owned = ValueStatistics()
 }
 
 extension PathValues {
@@ -13,6 +27,20 @@ extension PathValues {
   func baseline(_ t: Int, tokens count: Int) -> Double? {
     guard let first = paths[t].generation.first else { return nil }
     return statistics(t, first.prefix(count)).mean
+  }
+
+  /// The windows after every tool result of a path that a generation segment follows.
+  ///
+  /// A window [a, b) covers the path positions s + a ..< min(s + b, e) of that segment [s, e); positions without a value
+  /// keep their place.
+  public func windowEvents(_ t: Int, windows: [Range<Int>], baselineTokens: Int) -> [WindowEvent] {
+    let baseline = baseline(t, tokens: baselineTokens)
+    return paths[t].results.indices.compactMap { r in
+      guard let segment = paths[t].window(after: r) else { return nil }
+      return WindowEvent(
+        trajectory: t, result: r, start: segment.lowerBound, baseline: baseline,
+        windows: windows.map { cell(t, $0, of: segment) })
+    }
   }
 
   /// A window of a generation segment.

@@ -81,9 +81,11 @@ public struct PathValues: Sendable {
 }
 
 /// Count, sum and maximum of numbers, `NaN` left out.
-struct ValueStatistics: Sendable, Equatable {
-  var count = 0
-  var sum = 0.0
+public struct ValueStatistics: Sendable, Equatable {
+  /// How many.
+  public var count = 0
+  /// Their sum.
+  public var sum = 0.0
   var max = -Double.infinity
 
   var mean: Double? { count > 0 ? sum / Double(count) : nil }

@@ -50,9 +50,9 @@ public struct TokenEntropy: Sendable {
     if estimators.contains(.exact), temperature == nil, entropyKind == "exact", let logged = columns.entropies {
       self.columns[.exact] = masked(logged.widened(), columns.lossMask)
     }
-    let logprobs = columns.logprobs?.widened() ?? []
+    let logprobs = columns.logprobs.flatMap { $0.count == 0 ? nil : $0 }
     let top = columns.topLogprobs.flatMap { $0.logprobs.count == 0 ? nil : $0 }
-    let hasSampled = !logprobs.isEmpty || top != nil
+    let hasSampled = logprobs != nil || top != nil
     let sampled =
       hasSampled && estimators.contains(.sampledNLL) ? sampledLogprobs(columns, logged: logprobs) : []
     if let temperature {
@@ -67,9 +67,9 @@ public struct TokenEntropy: Sendable {
 
   /// Sets the estimators that read candidates: one pass over these, then a few steps a token.
   private mutating func addListed(
-    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: [Double], vocabSize: Int?, _ estimators: Set<Estimator>
+    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: RealColumn?, vocabSize: Int?, _ estimators: Set<Estimator>
   ) {
-    let sums = CandidateSums(
+    var sums = CandidateSums(
       of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
     if estimators.contains(.topkRenormalized) {
       self.columns[.topkRenormalized] = renormalized(sums, top, columns, logprobs: logprobs, scale: 1)
@@ -79,7 +79,7 @@ public struct TokenEntropy: Sendable {
       if estimators.contains(.lower) { self.columns[.lower] = bounds.lower }
       if estimators.contains(.upper) { self.columns[.upper] = bounds.upper }
     }
-    if estimators.contains(.topk) { self.columns[.topk] = values(of: sums.s, where: sums.listed) }
+    if estimators.contains(.topk) { self.columns[.topk] = sums.takeEntropies() }
   }
 
   /// Sets `topk`, `topk-renormalized` and `sampled-nll` at another sampling temperature; an approximation.
@@ -88,7 +88,7 @@ public struct TokenEntropy: Sendable {
   /// r = max(0, 1 - sum p) is treated as one token, so Z = sum over the listed of p^a + r^a. Exact if the list is
   /// complete or the rest is one token, and the identity at a = 1. Heating makes p' too high, cooling too low.
   private mutating func rescale(
-    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: [Double], sampled: [Double],
+    _ columns: TokenColumns, _ top: TopLogprobs, logprobs: RealColumn?, sampled: [Double],
     _ temperature: TemperatureChange, _ estimators: Set<Estimator>
   ) {
     let a = temperature.from / temperature.to
@@ -121,21 +121,10 @@ private func masked(_ values: [Double], _ mask: [UInt8]) -> [Double] {
   return out
 }
 
-/// The values of positions that have listed tokens, the others `NaN`.
-private func values(of sums: [Double], where listed: [Int32]) -> [Double] {
-  var out = sums
-  out.withUnsafeMutableBufferPointer { out in
-    listed.withUnsafeBufferPointer { listed in
-      for i in out.indices where listed[i] == 0 { out[i] = .nan }
-    }
-  }
-  return out
-}
-
 /// Logprob of the sampled token at each generated position: the logged one, else that of the first candidate with its id.
-private func sampledLogprobs(_ columns: TokenColumns, logged: [Double]) -> [Double] {
+private func sampledLogprobs(_ columns: TokenColumns, logged: RealColumn?) -> [Double] {
   let mask = columns.lossMask
-  var out = logged.isEmpty ? [Double](repeating: .nan, count: columns.count) : masked(logged, mask)
+  var out = logged.map { masked($0.widened(), mask) } ?? [Double](repeating: .nan, count: columns.count)
   let isMissing = out.indices.contains { mask[$0] != 0 && out[$0].isNaN }
   guard isMissing, let top = columns.topLogprobs else { return out }
   var offset = 0
@@ -154,10 +143,10 @@ private func sampledLogprobs(_ columns: TokenColumns, logged: [Double]) -> [Doub
 
 /// Entropy of the listed tokens alone: with p' = p / Z it is S / Z + ln Z.
 private func renormalized(
-  _ sums: CandidateSums, _ top: TopLogprobs, _ columns: TokenColumns, logprobs: [Double], scale: Double
+  _ sums: CandidateSums, _ top: TopLogprobs, _ columns: TokenColumns, logprobs: RealColumn?, scale: Double
 ) -> [Double] {
   let count = sums.s.count
-  var out = doubles(count) { arpo_entropy_renormalized(sums.s, sums.z, sums.listed, count, $0) }
+  var out = filled(count) { arpo_entropy_renormalized(sums.s, sums.z, sums.listed, count, $0) }
   let underflows = sums.z.withUnsafeBufferPointer { z in
     sums.listed.withUnsafeBufferPointer { listed in z.indices.contains { z[$0] < 1e-290 && listed[$0] > 0 } }
   }
@@ -171,7 +160,7 @@ private func renormalized(
     let isListed = candidates.contains {
       top.isSampled($0, at: i, first: candidates.lowerBound, token: columns.tokenIDs[i]) && top.logprobs[$0] != nil
     }
-    if !isListed, !logprobs.isEmpty, !logprobs[i].isNaN { lps.append(logprobs[i]) }
+    if !isListed, let logprob = logprobs?[i] { lps.append(logprob) }
     out[i] = shiftedEntropy(lps.map { scale * $0 })
   }
   return out
@@ -204,8 +193,8 @@ private func entropyBounds(_ sums: CandidateSums, vocabSize: Int?) -> (lower: [D
   let count = sums.s.count
   let vocabulary = vocabSize.map(Double.init) ?? .infinity
   var upper: [Double] = []
-  var lower = doubles(count) { lower in
-    upper = doubles(count) { upper in
+  var lower = filled(count) { lower in
+    upper = filled(count) { upper in
       arpo_entropy_bounds(sums.s, sums.z, sums.lowest, sums.listed, count, vocabulary, lower, upper)
     }
   }
@@ -226,12 +215,4 @@ private func lowerBound(_ sums: CandidateSums, _ i: Int, unlisted: Double, upper
   let q = (r / c).rounded(.down)
   let left = max(0, r - q * c)
   return s - (r - left) * sums.lowest[i] - (left > 0 ? left * log(left) : 0)
-}
-
-/// An array that a C function fills.
-private func doubles(_ count: Int, _ fill: (UnsafeMutablePointer<Double>) -> Void) -> [Double] {
-  [Double](unsafeUninitializedCapacity: count) { buffer, initialized in
-    if let base = buffer.baseAddress { fill(base) }
-    initialized = count
-  }
 }
