@@ -29,7 +29,7 @@ final class RunningHash {
     case mark(Mark)
   }
 
-  /// What both threads touch. Threads are woken only if they wait.
+  /// What both threads touch; one is woken only if it waits.
   private final class Shared: Sendable {
     struct State {
       var queue: [Work] = []
