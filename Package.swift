@@ -13,7 +13,7 @@ let standalone: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-static-stdlib", "-lCoreFoundation", "-l_FoundationICU", "-l_FoundationCollections", "-l_FoundationCShims",
-      "-lstdc++",
+      "-lstdc++", "-use-ld=lld",
     ], .when(platforms: [.linux], configuration: .release))
 ]
 
@@ -50,7 +50,7 @@ let package = Package(
       ],
       resources: [
         .embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
-        .embedInCode("Migrations/v4.sql"),
+        .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),
@@ -86,10 +86,11 @@ let package = Package(
     .executableTarget(
       name: "arpo-replay-bench",
       dependencies: [
-        "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Policy", "Learner",
+        "CKernels", "Rollouts", "RolloutLogs", "RolloutStore", "Replay", "AdaptiveRollout", "Policy", "Learner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      swiftSettings: settings),
+      swiftSettings: settings,
+      linkerSettings: standalone),
 
     .target(
       name: "TestSupport",

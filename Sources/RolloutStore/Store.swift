@@ -124,6 +124,7 @@ public final class Store: Sendable {
   /// Statements that lead from version n to version n + 1.
   private static let migrations = [
     PackageResources.v1_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
+    PackageResources.v5_sql,
   ]
 
   private func migrate() throws {

@@ -4,7 +4,8 @@ import Rollouts
 /// Reads a trajectory's own token columns back from its segments' blobs.
 enum TrajectoryColumns {
   static let sql = """
-    SELECT s.end_index - s.start_index, s.generated, t.token_ids, t.loss_mask, t.logprobs, t.top_logprobs, t.entropies
+    SELECT s.end_index - s.start_index, s.generated, t.token_ids, t.loss_mask, t.logprobs, t.top_logprobs, t.entropies,
+      t.top_token_ids
     FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id WHERE s.trajectory = ? ORDER BY s.ordinal
     """
 
@@ -24,14 +25,16 @@ struct SegmentBlobs {
   var logprobs: UnsafeRawBufferPointer?
   var topLogprobs: UnsafeRawBufferPointer?
   var entropies: UnsafeRawBufferPointer?
+  var topTokenIDs: UnsafeRawBufferPointer?
 
-  /// Five columns of a row.
+  /// Six columns of a row.
   init(_ row: RowReader.Row, from column: Int32) {
     tokenIDs = row.blob(column)
     lossMask = row.blob(column + 1)
     logprobs = row.blob(column + 2)
     topLogprobs = row.blob(column + 3)
     entropies = row.blob(column + 4)
+    topTokenIDs = row.blob(column + 5)
   }
 }
 
@@ -72,7 +75,7 @@ struct ColumnAssembler {
     if let blob = blobs.topLogprobs {
       var top = columns.topLogprobs.take() ?? TopLogprobs(counts: [Int32](repeating: 0, count: before))
       if !withCandidateIDs, top.logprobs.count == 0 { top.places = [UInt8](repeating: 255, count: before) }
-      guard try decoder.candidates(blob, into: &top, withIDs: withCandidateIDs) else {
+      guard try decoder.candidates(blob, ids: blobs.topTokenIDs, into: &top, withIDs: withCandidateIDs) else {
         lacksPlaces = true
         return
       }

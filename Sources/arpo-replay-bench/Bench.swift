@@ -9,6 +9,7 @@ struct Bench: ParsableCommand {
   static func main() {
     // As in arpo-replay.
     arpo_tune_allocator()
+    arpo_run_as_batch()
     main(nil)
   }
 

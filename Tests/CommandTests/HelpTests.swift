@@ -102,11 +102,14 @@ import TestSupport
         table = found.1 == "TABLE" ? String(found.2) : ""
         made += 1
         #expect(before.hasPrefix("-- "), "\(found.2)")
+      } else if let found = line.firstMatch(of: /^ALTER TABLE (\w+) ADD COLUMN/) {
+        table = String(found.1)
       } else if line.hasPrefix(")") {
         table = ""
       } else if !table.isEmpty, line.firstMatch(of: /^  [a-z]\w* [A-Z]/) != nil {
         columns += 1
         #expect(line.contains("-- "), "\(table): \(line)")
+        if line.firstMatch(of: /^[^-]*;/) != nil { table = "" }
       }
     }
     #expect(made == names.count)

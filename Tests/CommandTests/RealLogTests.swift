@@ -112,7 +112,7 @@ import TestSupport
       scratch.path("one.db"),
       """
       SELECT (SELECT group_concat(s.text, '') FROM (SELECT text FROM segment ORDER BY start_index) s) AS said,
-        (SELECT max(json_array_length(value)) FROM segment_tokens, json_each(json_column(top_logprobs))) AS k,
+        (SELECT max(json_array_length(value)) FROM segment_tokens, json_each(json_column(top_logprobs, top_token_ids))) AS k,
         (SELECT group_concat(text, '') FROM (
           SELECT n.text FROM segment s JOIN segment_tokens t ON t.segment = s.id, json_each(json_column(t.token_ids)) j
           JOIN token_string n ON n.number = j.value ORDER BY s.ordinal, j.key)) AS joined

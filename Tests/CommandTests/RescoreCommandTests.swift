@@ -59,7 +59,7 @@ import Testing
         "query", database,
         """
         SELECT json_column(t.logprobs) AS logged, json_column(x.logprobs) AS scored, json_column(t.entropies) AS entropies,
-          json_column(x.entropies) AS exact, json_column(t.top_logprobs) AS top, json_column(x.top_logprobs) AS candidates,
+          json_column(x.entropies) AS exact, json_column(t.top_logprobs, t.top_token_ids) AS top, json_column(x.top_logprobs) AS candidates,
           s.kind AS kind, x.token_ids IS NULL AS same
         FROM rescored_tokens x JOIN segment_tokens t USING (segment) JOIN segment s ON s.id = x.segment
         """) as? [[String: Any]])

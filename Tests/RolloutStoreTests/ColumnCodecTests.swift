@@ -111,7 +111,38 @@ import Testing
     #expect(column[0] == -1 && column[2] == Double(Float(-0.1)) && column[3] == -0.12345678901 && column[4] == -2)
   }
 
-  // MARK: Damage
+  /// Ids in a blob of their own: with it all comes back, without it all but the ids.
+  @Test(arguments: [1, 17, 300]) func idsMayStandApart(rows: Int) throws {
+    var random = SeededGenerator(seed: UInt64(rows))
+    for top in Codec.candidates(rows: rows, using: &random) where !top.tokenIDs.isEmpty {
+      let flat = 0..<top.tokenIDs.count
+      let sampled = [Int32](repeating: 300_000, count: rows)
+      let blob = try #require(
+        ColumnEncoder().candidates(top, 0..<rows, flat, sampled: sampled[...], withIDs: false))
+      let ids = ColumnEncoder().integers(top.tokenIDs[...])
+      let decoder = ColumnDecoder()
+      func read(_ ids: [UInt8]?, withIDs: Bool) throws -> TopLogprobs {
+        var out = TopLogprobs()
+        let isEnough = try blob.withUnsafeBytes { blob in
+          try ids.map { try $0.withUnsafeBytes { try decoder.candidates(blob, ids: $0, into: &out, withIDs: withIDs) } }
+            ?? decoder.candidates(blob, into: &out, withIDs: withIDs)
+        }
+        #expect(isEnough)
+        return out
+      }
+      #expect(try read(ids, withIDs: true) == top)
+      let without = try read(nil, withIDs: false)
+      #expect(without.tokenIDs.isEmpty && without.counts == top.counts && without.logprobs == top.logprobs)
+      #expect(without.places == [UInt8](repeating: 255, count: rows))
+      // Ids that are missing, too few, too many or cut off.
+      #expect(throws: ColumnError.self) { try read(nil, withIDs: true) }
+      let others = [
+        ColumnEncoder().integers(top.tokenIDs.dropLast()), ColumnEncoder().integers((top.tokenIDs + [1])[...]),
+        Array(ids.dropLast()),
+      ]
+      for other in others { #expect(throws: ColumnError.self) { try read(other, withIDs: true) } }
+    }
+  }
 
   /// The place of the sampled token stands for the ids, and without places the ids must be read.
   @Test func placesStandForIDs() throws {
@@ -166,6 +197,8 @@ import Testing
     }
   }
 
+  // MARK: Damage
+
   /// A few bytes cannot ask for gigabytes.
   @Test func blobsThatPromiseTooMuchAreErrors() throws {
     let many: [UInt8] = [0x80, 0x80, 0x80, 0x40]
@@ -204,7 +237,12 @@ import Testing
       let mask = (0..<count).map { UInt8($0 % 5 == 0 ? 0 : 1) }
       if let blob = encoder.mask(mask[...]) { blobs.append(blob) }
       for top in Codec.candidates(rows: count, using: &random) {
-        if let blob = encoder.candidates(top, 0..<count, 0..<top.tokenIDs.count) { blobs.append(blob) }
+        let flat = 0..<top.tokenIDs.count
+        if let blob = encoder.candidates(top, 0..<count, flat) { blobs.append(blob) }
+        let sampled = [Int32](repeating: -1, count: count)
+        if let blob = encoder.candidates(top, 0..<count, flat, sampled: sampled[...], withIDs: false) {
+          blobs.append(blob)
+        }
       }
     }
     var errors = 0
@@ -270,6 +308,10 @@ enum ColumnCodecChecks {
     case .reals: _ = try reals(blob)
     case .mask: _ = try mask(blob)
     case .candidates, .candidatesWithoutPlaces: _ = try candidates(blob)
+    case .candidatesWithoutIDs:
+      var out = TopLogprobs()
+      let isEnough = try blob.withUnsafeBytes { try ColumnDecoder().candidates($0, into: &out, withIDs: false) }
+      guard isEnough else { throw ColumnError("no places") }
     case .advantages: _ = try blob.withUnsafeBytes { try ColumnDecoder().advantages($0) }
     case .integers, nil: _ = try integers(blob)
     }

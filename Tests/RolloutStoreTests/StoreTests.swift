@@ -228,7 +228,8 @@ import Testing
     var columns: [String] = []
     try store.query(
       """
-      SELECT json_column(token_ids) AS ids, json_column(logprobs), json_column(top_logprobs), json_column(entropies), :g
+      SELECT json_column(token_ids) AS ids, json_column(logprobs), json_column(top_logprobs, top_token_ids),
+        json_column(entropies), :g
       FROM segment_tokens JOIN segments ON segments.id = segment WHERE group_id = :g ORDER BY ordinal
       """, arguments: ["g": "7"], header: { columns = $0 },
       body: {

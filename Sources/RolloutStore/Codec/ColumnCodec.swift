@@ -19,14 +19,15 @@
 //   1 count, 4 planes                              whole numbers (Int32)
 //   2 precision, count, 4 or 8 planes              reals; NaN = not in the log; precision as RealColumn.Precision
 //   3 first value, number of runs, run lengths     a mask of 0 and 1
-//   6 precision, rows, counts, places, ids, reals  candidates: counts is 0 and one number for all rows, or 1 and
-//                                                  one a row; ids are 4 planes
+//   7 precision, rows, counts, places, reals       candidates, whose ids are a blob of whole numbers of their own: counts
+//                                                  is 0 and one number for all rows, or 1 and one a row
 //     places is 0, or 1 and a plane: the place of the sampled token among the candidates of its row, 255 if it is not one
 //     of them; so an entropy needs no ids.
 //     reals are 0 and 4 or 8 planes, or 1 and "steps": exponent e, best (4 planes), steps (2 planes, each the
 //     difference from the candidate before it in its row), number of rows that this does not reproduce, their numbers,
 //     and their values (4 planes).
-//   4 precision, rows, counts, ids, reals          candidates without places; read, no longer written
+//   6 precision, rows, counts, places, ids, reals  candidates with their ids, 4 planes
+//   4 precision, rows, counts, ids, reals          the same without places; read, no longer written
 //   5 number of generated runs, for each the inserted tokens before it and its length, inserted tokens at the end,
 //     then 0, or 1 and the number of stretches of equal values and their lengths; then their values, 8 planes
 //                                                  advantages of a path: a value a generated token, or a stretch
@@ -45,6 +46,7 @@ enum ColumnCoding: UInt8 {
   case candidatesWithoutPlaces = 4
   case advantages = 5
   case candidates = 6
+  case candidatesWithoutIDs = 7
 }
 
 /// A blob that does not hold what it should: the database was damaged or written by something else.

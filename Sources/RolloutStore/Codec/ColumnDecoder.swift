@@ -69,20 +69,22 @@ final class ColumnDecoder {
   }
 
   /// Appends candidates.
-  func candidates(_ blob: UnsafeRawBufferPointer, into out: inout TopLogprobs) throws(ColumnError) {
-    _ = try candidates(blob, into: &out, withIDs: true)
+  func candidates(
+    _ blob: UnsafeRawBufferPointer, ids: UnsafeRawBufferPointer? = nil, into out: inout TopLogprobs
+  ) throws(ColumnError) {
+    _ = try candidates(blob, ids: ids, into: &out, withIDs: true)
   }
 
   /// Appends candidates, and instead of their ids, if so asked, the places of the sampled tokens among them.
   ///
   /// Returns false, and appends nothing, if the blob does not tell the places.
-  func candidates(_ blob: UnsafeRawBufferPointer, into out: inout TopLogprobs, withIDs: Bool) throws(ColumnError)
-    -> Bool
-  {
+  /// - Parameter ids: the blob of the ids, where they have one of their own.
+  func candidates(
+    _ blob: UnsafeRawBufferPointer, ids: UnsafeRawBufferPointer? = nil, into out: inout TopLogprobs, withIDs: Bool
+  ) throws(ColumnError) -> Bool {
     limit(blob)
-    let coding =
-      blob.first == ColumnCoding.candidatesWithoutPlaces.rawValue
-      ? ColumnCoding.candidatesWithoutPlaces : .candidates
+    let known: [ColumnCoding] = [.candidatesWithoutIDs, .candidatesWithoutPlaces]
+    let coding = known.first { $0.rawValue == blob.first } ?? .candidates
     var reader = try BlobReader(blob, coding)
     let precision = try reader.precision()
     let rows = try reader.count(maxCount)
@@ -101,11 +103,16 @@ final class ColumnDecoder {
       }
       guard flat <= maxCount else { throw ColumnError("too many candidates") }
     }
-    let hasPlaces = coding == .candidates ? try reader.byte() != 0 : false
+    let hasPlaces = coding == .candidatesWithoutPlaces ? false : try reader.byte() != 0
+    let hasIDs = coding != .candidatesWithoutIDs
     if out.logprobs.count == 0 { reserve(&out, flat, of: rows, before: firstRow, withIDs: withIDs) }
     if withIDs {
       if hasPlaces { try skipPlane(&reader, rows) }
-      try words(&reader, count: flat, into: &out.tokenIDs)
+      if hasIDs {
+        try words(&reader, count: flat, into: &out.tokenIDs)
+      } else {
+        try separateIDs(ids, count: flat, into: &out.tokenIDs)
+      }
     } else {
       guard hasPlaces else {
         out.counts.removeLast(rows)
@@ -114,7 +121,7 @@ final class ColumnDecoder {
       let places = UnsafeMutableBufferPointer(start: planes.room(UInt8.self, rows), count: rows)
       try plane(&reader, into: places)
       out.places.append(contentsOf: places)
-      if flat > 0 { for _ in 0..<4 { try skipPlane(&reader, flat) } }
+      if hasIDs, flat > 0 { for _ in 0..<4 { try skipPlane(&reader, flat) } }
     }
     if try reader.byte() == 0 {
       try reals(&reader, precision, flat, into: &out.logprobs)
@@ -124,6 +131,14 @@ final class ColumnDecoder {
     }
     try reader.finish()
     return true
+  }
+
+  private func separateIDs(_ blob: UnsafeRawBufferPointer?, count: Int, into out: inout [Int32]) throws(ColumnError) {
+    guard let blob else { throw ColumnError("candidates without their ids") }
+    var reader = try BlobReader(blob, .integers)
+    guard try reader.count(maxCount) == count else { throw ColumnError("not as many ids as candidates") }
+    try words(&reader, count: count, into: &out)
+    try reader.finish()
   }
 
   /// The advantages of a path.

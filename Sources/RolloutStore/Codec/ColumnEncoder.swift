@@ -42,12 +42,14 @@ final class ColumnEncoder {
   }
 
   /// The candidates of rows `range`, whose flat values are `flat`; `nil` if no row has any.
-  /// - Parameter sampled: the sampled token of each row, if their places among the candidates are to be stored.
-  func candidates(_ top: TopLogprobs, _ range: Range<Int>, _ flat: Range<Int>, sampled: ArraySlice<Int32> = [])
-    -> [UInt8]?
-  {
+  /// - Parameters:
+  ///   - sampled: the sampled token of each row, if their places among the candidates are to be stored.
+  ///   - withIDs: false leaves out the ids, for a blob of their own.
+  func candidates(
+    _ top: TopLogprobs, _ range: Range<Int>, _ flat: Range<Int>, sampled: ArraySlice<Int32> = [], withIDs: Bool = true
+  ) -> [UInt8]? {
     guard !flat.isEmpty else { return nil }
-    begin(.candidates)
+    begin(withIDs ? .candidates : .candidatesWithoutIDs)
     out.append(top.logprobs.precision.rawValue)
     append(varint: range.count)
     let counts = top.counts[range]
@@ -59,7 +61,7 @@ final class ColumnEncoder {
       for k in counts { append(varint: Int(k)) }
     }
     appendPlaces(top.tokenIDs[flat], counts, sampled)
-    top.tokenIDs[flat].withUnsafeBytes { append(words: $0, width: 4) }
+    if withIDs { top.tokenIDs[flat].withUnsafeBytes { append(words: $0, width: 4) } }
     if top.logprobs.precision == .float64 || !appendSteps(top.logprobs.floats[flat], counts) {
       out.append(0)
       append(reals: top.logprobs, flat)

@@ -20,8 +20,8 @@ enum ColumnSource: Hashable {
     }
   }
 
-  /// Number of tokens, token_ids, loss_mask, logprobs, top_logprobs, entropies, ids of the vocabulary.
-  func columns(withProbabilities: Bool) -> String {
+  /// Number of tokens, token_ids, loss_mask, logprobs, top_logprobs, entropies, top_token_ids, ids of the vocabulary.
+  func columns(withProbabilities: Bool, withCandidateIDs: Bool) -> String {
     let tokens =
       self == .retokenized
       ? "coalesce(e.tokens, 0), e.token_ids, NULL" : "s.end_index - s.start_index, t.token_ids, t.loss_mask"
@@ -29,6 +29,8 @@ enum ColumnSource: Hashable {
     let probabilities =
       withProbabilities && self != .tokens
       ? "\(table).logprobs, \(table).top_logprobs, \(table).entropies" : "NULL, NULL, NULL"
-    return "\(tokens), \(probabilities), \(self == .matched ? "e.token_ids" : "NULL")"
+    // Sets keep the ids beside the logprobs.
+    let ids = withProbabilities && withCandidateIDs && self == .log ? "t.top_token_ids" : "NULL"
+    return "\(tokens), \(probabilities), \(ids), \(self == .matched ? "e.token_ids" : "NULL")"
   }
 }

@@ -31,6 +31,7 @@ struct EncodedTokens: Sendable {
   var lossMask: Range<Int>?
   var logprobs: Range<Int>?
   var topLogprobs: Range<Int>?
+  var topTokenIDs: Range<Int>?
   var entropies: Range<Int>?
 
   /// Appends a blob and says where it stands.
@@ -110,7 +111,8 @@ final class TrajectoryPreparer {
       var n = 0
       for i in range { n += Int(top.counts[i]) }
       out.topLogprobs = out.add(
-        encoder.candidates(top, range, flat..<(flat + n), sampled: columns.tokenIDs[range]))
+        encoder.candidates(top, range, flat..<(flat + n), sampled: columns.tokenIDs[range], withIDs: false))
+      if n > 0 { out.topTokenIDs = out.add(encoder.integers(top.tokenIDs[flat..<(flat + n)])) }
       if n > 0 {
         evidence.insert(.topLogprobs)
         top.counts[range].withUnsafeBytes { own.add($0) }

@@ -238,7 +238,9 @@ extension RecordWriter {
     try tokens.bytes.withUnsafeBytes { all in
       try insertTokens.run { row in
         row.bind(segment)
-        for range in [tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies] {
+        for range in [
+          tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies, tokens.topTokenIDs,
+        ] {
           row.bind(lasting: range.map { UnsafeRawBufferPointer(rebasing: all[$0]) })
         }
       }

@@ -70,7 +70,8 @@ final class RecordWriter {
     insertTokens = try Inserter(
       db,
       """
-      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies) VALUES (?,?,?,?,?,?)
+      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies, top_token_ids)
+      VALUES (?,?,?,?,?,?,?)
       """)
     insertToolCall = try Inserter(
       db,

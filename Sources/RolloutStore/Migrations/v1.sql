@@ -2,7 +2,8 @@
 --
 -- Tables are named in the singular and joined by integer ids; the views at the end are named in the plural and carry the
 -- names a person looks for. Token columns are blobs, one a segment (see token columns below); the SQL function
--- json_column(blob), which `arpo-replay query` registers, turns any of them into a JSON array.
+-- json_column(blob), which `arpo-replay query` registers, turns any of them into a JSON array; for candidates it takes two
+-- blobs, json_column(top_logprobs, top_token_ids).
 -- Absent values are NULL, never 0. Provenance: every row leads to a source, a line (from 1) and a byte offset in the
 -- uncompressed log.
 
@@ -125,7 +126,7 @@ CREATE TABLE segment_tokens (
   token_ids BLOB NOT NULL,             -- a token each; numbers of token_string in logs that give texts
   loss_mask BLOB,                      -- NULL: all equal, see segment.generated
   logprobs BLOB,                       -- of the sampled tokens, in nats; NULL: none logged
-  top_logprobs BLOB,                   -- candidates: ids and logprobs; NULL: none logged
+  top_logprobs BLOB,                   -- of the candidates, in nats; NULL: none logged
   entropies BLOB                       -- logged ones, in nats; NULL: none logged
 ) STRICT;
 

@@ -108,9 +108,11 @@ extension Store {
   }
 
   /// `json_column(blob)`: a token column as a JSON array, null where the log has no value; candidates as an array of
-  /// `[id, logprob]` pairs a token.
-  private static let jsonColumn = DatabaseFunction("json_column", argumentCount: 1, pure: true) { values in
+  /// `[id, logprob]` pairs a token, from two blobs: `json_column(top_logprobs, top_token_ids)`.
+  private static let jsonColumn = DatabaseFunction("json_column", argumentCount: nil, pure: true) { values in
+    guard (1...2).contains(values.count) else { throw ColumnError("json_column takes one blob or two") }
     guard let data = Data.fromDatabaseValue(values[0]), let first = data.first else { return nil }
+    let ids = values.count == 2 ? Data.fromDatabaseValue(values[1]) : nil
     let decoder = ColumnDecoder()
     return try data.withUnsafeBytes { bytes -> String? in
       switch ColumnCoding(rawValue: first) {
@@ -126,9 +128,16 @@ extension Store {
         var column = RealColumn()
         try decoder.reals(bytes, into: &column)
         return "[" + column.jsonElements.joined(separator: ",") + "]"
-      case .candidates, .candidatesWithoutPlaces:
+      case .candidates, .candidatesWithoutPlaces, .candidatesWithoutIDs:
         var top = TopLogprobs()
-        try decoder.candidates(bytes, into: &top)
+        if let ids {
+          try ids.withUnsafeBytes { try decoder.candidates(bytes, ids: $0, into: &top) }
+        } else {
+          if first == ColumnCoding.candidatesWithoutIDs.rawValue {
+            throw ColumnError("the ids stand in a column of their own: json_column(top_logprobs, top_token_ids)")
+          }
+          try decoder.candidates(bytes, into: &top)
+        }
         let logprobs = top.logprobs.jsonElements
         var at = 0
         let rows = top.counts.map { count in

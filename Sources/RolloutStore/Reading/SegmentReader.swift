@@ -8,7 +8,13 @@ struct SegmentReader {
   private let selection: GroupSelection
   private let decoder: ColumnDecoder
   private let evidenceSet: Int64?
-  private var rows: [ColumnSource: RowReader] = [:]
+  private var rows: [Columns: RowReader] = [:]
+
+  /// What a statement reads.
+  private struct Columns: Hashable {
+    var source: ColumnSource
+    var withCandidateIDs: Bool
+  }
 
   init(_ db: Database, _ selection: GroupSelection, _ decoder: ColumnDecoder, evidenceSet: Int64?) {
     self.db = db
@@ -33,7 +39,8 @@ struct SegmentReader {
       total: stored.hasTokens ? stored.owned : 0, withCandidateIDs: withCandidateIDs)
     var vocabulary: [Int32] = []
     stored.trajectory.segments.reserveCapacity(8)
-    try rows(stored.source).forEach(stored.row, evidenceSet ?? 0) { row in
+    try rows(Columns(source: stored.source, withCandidateIDs: withCandidateIDs)).forEach(stored.row, evidenceSet ?? 0) {
+      row in
       let segment = segment(row, isText: !stored.hasTokens || stored.source == .retokenized)
       stored.trajectory.segments.append(segment)
       guard stored.hasTokens, !assembler.lacksPlaces else { return }
@@ -41,7 +48,7 @@ struct SegmentReader {
       if evidenceSet != nil { stored.segmentTokens.append(count) }
       let generated = stored.source == .retokenized ? (segment.isInserted ? 0 : count) : row.int(9)
       try assembler.append(count: count, generated: generated, SegmentBlobs(row, from: 11), decoder)
-      if let ids = row.blob(16) { try decoder.integers(ids, into: &vocabulary) }
+      if let ids = row.blob(17) { try decoder.integers(ids, into: &vocabulary) }
     }
     if assembler.lacksPlaces { return false }
     guard stored.hasTokens else { return true }
@@ -67,21 +74,24 @@ struct SegmentReader {
   }
 
   /// The segments of a trajectory, their texts, and their columns from a source.
-  private mutating func rows(_ source: ColumnSource) throws -> RowReader {
-    if let known = rows[source] { return known }
+  private mutating func rows(_ columns: Columns) throws -> RowReader {
+    if let known = rows[columns] { return known }
     // Forks are inferred from the tokens, and where there are none from the text.
     let texts =
       selection.withTexts
       ? "s.status, s.latency_s, s.arguments, s.text" : "NULL, NULL, NULL, iif(t.segment IS NULL, s.text, NULL)"
+    // A database of an earlier version is read as it is.
+    let hasIDColumn = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= 5
     let made = try RowReader(
       db,
       """
       SELECT s.kind, s.start_index, s.end_index, s.tool, s.tool_call_id, \(texts), s.generated,
-        \(source.columns(withProbabilities: selection.withProbabilities))
-      FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id\(source.join)
+        \(columns.source.columns(
+          withProbabilities: selection.withProbabilities, withCandidateIDs: columns.withCandidateIDs && hasIDColumn))
+      FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id\(columns.source.join)
       WHERE s.trajectory = ?1 ORDER BY s.ordinal
       """)
-    rows[source] = made
+    rows[columns] = made
     return made
   }
 }

@@ -15,7 +15,8 @@ struct QueryCommand: ParsableCommand {
       \(CannedQuery.all.map { "  \($0.name): \($0.title)" }.joined(separator: "\n"))
 
       The tables and views are described by arpo-replay schema. In SQL, json_column(blob) turns a token column into a \
-      JSON array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1.
+      JSON array: SELECT json_column(logprobs) FROM segment_tokens LIMIT 1; candidates take two columns: \
+      json_column(top_logprobs, top_token_ids).
 
       A parameter is a number if it is written as one is (7, 0.5) and text otherwise (007, 1e3): CAST(:x AS REAL) \
       makes it one.

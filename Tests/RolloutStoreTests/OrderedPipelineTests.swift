@@ -1,0 +1,81 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import RolloutStore
+
+@Suite struct OrderedPipelineTests {
+  private struct Failure: Error {}
+
+  /// Results come in the order of production, however long each takes, and never more than allowed are on their way.
+  @Test(arguments: [(1, 1), (1, 3), (2, 2), (3, 8), (4, 5)]) func resultsComeInOrder(workers: Int, capacity: Int) throws
+  {
+    let onTheirWay = Mutex((now: 0, most: 0))
+    var results: [Int] = []
+    try OrderedPipeline.run(
+      workers: workers, capacity: capacity,
+      produce: { emit in
+        for i in 0..<300 {
+          guard emit(i) else { return }
+          onTheirWay.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+        }
+      },
+      makeTransform: {
+        { i in
+          if i % 7 == 0 { usleep(useconds_t(i % 5) * 100) }
+          return i * i
+        }
+      },
+      consume: { result in
+        onTheirWay.withLock { $0.now -= 1 }
+        results.append(result)
+      })
+    #expect(results == (0..<300).map { $0 * $0 })
+    // One more than allowed may have been taken by the consumer, who has not said so yet.
+    #expect(onTheirWay.withLock { $0.most } <= capacity + 1)
+  }
+
+  /// What was produced before the producer failed still comes out.
+  @Test func anErrorOfTheProducerComesLast() {
+    var results: [Int] = []
+    #expect(throws: Failure.self) {
+      try OrderedPipeline.run(
+        workers: 2, capacity: 4,
+        produce: { emit in
+          for i in 0..<10 { _ = emit(i) }
+          throw Failure()
+        },
+        makeTransform: { { $0 } }, consume: { results.append($0) })
+    }
+    #expect(results == Array(0..<10))
+  }
+
+  /// An error of the consumer stops a producer that would never end, and all threads have ended when it comes out.
+  @Test func anErrorOfTheConsumerStopsAll() {
+    let produced = Atomic(0)
+    let made = Atomic(0)
+    #expect(throws: Failure.self) {
+      try OrderedPipeline.run(
+        workers: 3, capacity: 4,
+        produce: { emit in
+          while emit(produced.add(1, ordering: .relaxed).newValue) {}
+        },
+        makeTransform: { { made.add(1, ordering: .relaxed).newValue + $0 } },
+        consume: { (_: Int) in
+          if made.load(ordering: .relaxed) > 20 { throw Failure() }
+        })
+    }
+    let (a, b) = (produced.load(ordering: .relaxed), made.load(ordering: .relaxed))
+    usleep(20_000)
+    #expect(a == produced.load(ordering: .relaxed) && b == made.load(ordering: .relaxed))
+  }
+
+  @Test func nothingToDo() throws {
+    var count = 0
+    try OrderedPipeline.run(
+      workers: 2, capacity: 2, produce: { (_: (Int) -> Bool) in }, makeTransform: { { $0 } },
+      consume: { (_: Int) in count += 1 })
+    #expect(count == 0)
+  }
+}
