@@ -53,6 +53,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_sha(uint32_t h[8]
   for (; n; n--, p += 64) {
     __m128i m[4], abef0 = abef, cdgh0 = cdgh;
     for (int i = 0; i < 4; i++) m[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), order);
+    // Unrolled, the words stay in registers.
+#pragma GCC unroll 16
     for (int i = 0; i < 16; i++) {
       __m128i k = _mm_add_epi32(m[i & 3], _mm_loadu_si128((const __m128i *)(K + 4 * i)));
       cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);

@@ -33,6 +33,8 @@ enum Spawn {
       for text in arguments { free(text) }
       for text in settings { free(text) }
     }
+    // What the command before left to be written must not keep this one's disk busy.
+    sync()
     let start = ContinuousClock.now
     var child: pid_t = 0
     let code = posix_spawnp(&child, command[0], &actions, nil, arguments, settings)

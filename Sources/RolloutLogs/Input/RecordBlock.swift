@@ -39,8 +39,20 @@ public final class RecordBlock: @unchecked Sendable {
   private let holders = Atomic(1)
 
   init(capacity: Int) {
-    storage = .allocate(byteCount: capacity + JSONCursor.padding, alignment: 64)
+    storage = Self.allocate(capacity + JSONCursor.padding)
   }
+
+  private static func allocate(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    let storage = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: count, alignment: count >= hugePage ? hugePage : 64)
+    #if os(Linux)
+      // One fault for 2 MiB instead of 512.
+      if count >= hugePage { madvise(storage.baseAddress, count / hugePage * hugePage, MADV_HUGEPAGE) }
+    #endif
+    return storage
+  }
+
+  private static let hugePage = 2 << 20
 
   deinit { storage.deallocate() }
 
@@ -49,7 +61,7 @@ public final class RecordBlock: @unchecked Sendable {
 
   func grow(to capacity: Int) {
     guard capacity > self.capacity else { return }
-    let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity + JSONCursor.padding, alignment: 64)
+    let larger = Self.allocate(capacity + JSONCursor.padding)
     larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<used]))
     storage.deallocate()
     storage = larger

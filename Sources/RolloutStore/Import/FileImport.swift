@@ -164,7 +164,7 @@ struct FileImport {
     let cancelled = importer.isCancelled
     do {
       try OrderedPipeline.run(
-        workers: options.workers, capacity: options.workers + 6,
+        workers: options.workers, capacity: options.workers + 4,
         produce: { emit in while let block = stream.value.next(), emit(block) {} },
         makeTransform: {
           let preparer = RecordPreparer(format: format, recent: recent)
@@ -399,7 +399,8 @@ struct FileImport {
         source.currentRun, source.announced, source.id,
       ])
     try db.commit()
-    writer.onCommit()
+    // What the last file leaves is copied back when the import ends, which would wait for a copy in between.
+    if state == "reading" || number < files { writer.onCommit() }
   }
 }
 

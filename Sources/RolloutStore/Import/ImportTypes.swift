@@ -17,7 +17,7 @@ public struct ImportOptions: Sendable {
   /// Longest bad record in bytes that is kept in the quarantine, and longest record that can wait for its parent there.
   public var keptRecordBytes = 64 << 20
   /// Uncompressed bytes that are parsed at once.
-  public var blockBytes = 1 << 20
+  public var blockBytes = 2 << 20
   /// Bytes of the log that are kept for a while, so that forks that repeat their parent's tokens need not be parsed.
   ///
   /// Never changes what is stored.
