@@ -3,163 +3,169 @@ import Synchronization
 
 /// Producer → several workers → consumer, with results in the order of production.
 ///
+///     try OrderedPipeline(workers: 2, capacity: 6, produce: …, makeTransform: …).consume { … }
+///
 /// The producer runs in a thread of its own, the workers in theirs, the consumer in the caller's. At most `capacity` items
-/// are on their way at once, which bounds memory however long the stream is.
-enum OrderedPipeline {
+/// are on their way at once, which bounds memory however long the stream is. The producer begins at once, the workers with
+/// the consumer; all end when everything is consumed, or by `stop`.
+///
+/// Whoever has to wait does so on a semaphore of its own, so that a thread is woken only when there is something for it:
+/// with one condition for all, every block of a log woke every thread.
+final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
+  private let workers: Int
+  private let makeTransform: @Sendable () -> (Item) -> Result
+  private let state = Mutex(State())
+  /// Counts items that may still be produced.
+  private let room = DispatchSemaphore(value: 0)
+  /// Counts items that wait for a worker.
+  private let work = DispatchSemaphore(value: 0)
+  /// Signalled when the result has come that the consumer waits for, or the end.
+  private let ready = DispatchSemaphore(value: 0)
+  private let threads = DispatchGroup()
+
+  private struct State {
+    var waiting: [(Int, Item)] = []
+    var results: [Int: Result] = [:]
+    var produced = 0
+    var consumed = 0
+    var isFinished = false
+    var isStopped = false
+    var isConsumerWaiting = false
+    var error: (any Error)?
+
+    /// Whether the consumer has something to do.
+    var isReady: Bool { results[consumed] != nil || (isFinished && consumed == produced) }
+
+    /// Whether the consumer must be woken; at most once for every time that it waits.
+    mutating func wakesConsumer() -> Bool {
+      guard isConsumerWaiting, isReady else { return false }
+      isConsumerWaiting = false
+      return true
+    }
+  }
+
   /// - Parameters:
   ///   - produce: calls its argument with one item after the other; `false` from it means stop.
   ///   - makeTransform: called once in each worker, so that a worker can own buffers.
-  ///   - consume: gets the results in order. When it throws, everything stops and the error comes out of `run`.
-  static func run<Item: Sendable, Result: Sendable>(
+  init(
     workers: Int, capacity: Int, produce: @escaping @Sendable ((Item) -> Bool) throws -> Void,
-    makeTransform: @escaping @Sendable () -> (Item) -> Result, consume: (Result) throws -> Void
-  ) throws {
-    let line = Line<Item, Result>(workers: max(1, workers), capacity: capacity)
-    line.start {
+    makeTransform: @escaping @Sendable () -> (Item) -> Result
+  ) {
+    self.workers = max(1, workers)
+    self.makeTransform = makeTransform
+    for _ in 0..<capacity { room.signal() }
+    start {
       do {
-        try produce { line.offer($0) }
-        line.finish(nil)
+        try produce { self.offer($0) }
+        self.finish(nil)
       } catch {
-        line.finish(error)
+        self.finish(error)
       }
     }
-    for _ in 0..<line.workers {
-      line.start {
-        let transform = makeTransform()
-        while let (number, item) = line.take() { line.put(transform(item), number) }
-      }
-    }
-    defer { line.stopAndWait() }
-    while let result = try line.nextResult() { try consume(result) }
   }
 
-  /// What the threads share.
+  /// Gets the results in order, and returns when all threads have ended.
   ///
-  /// Whoever has to wait does so on a semaphore of its own, so that a thread is woken only when there is something for it:
-  /// with one condition for all, every block of a log woke every thread.
-  private final class Line<Item: Sendable, Result: Sendable>: Sendable {
-    let workers: Int
-    private let state = Mutex(State())
-    /// Counts items that may still be produced.
-    private let room = DispatchSemaphore(value: 0)
-    /// Counts items that wait for a worker.
-    private let work = DispatchSemaphore(value: 0)
-    /// Signalled when the result has come that the consumer waits for, or the end.
-    private let ready = DispatchSemaphore(value: 0)
-    private let threads = DispatchGroup()
-
-    struct State {
-      var waiting: [(Int, Item)] = []
-      var results: [Int: Result] = [:]
-      var produced = 0
-      var consumed = 0
-      var isFinished = false
-      var isStopped = false
-      var isConsumerWaiting = false
-      var error: (any Error)?
-
-      /// Whether the consumer has something to do.
-      var isReady: Bool { results[consumed] != nil || (isFinished && consumed == produced) }
-
-      /// Whether the consumer must be woken; at most once for every time that it waits.
-      mutating func wakesConsumer() -> Bool {
-        guard isConsumerWaiting, isReady else { return false }
-        isConsumerWaiting = false
-        return true
-      }
-    }
-
-    init(workers: Int, capacity: Int) {
-      self.workers = workers
-      for _ in 0..<capacity { room.signal() }
-    }
-
-    func start(_ body: @escaping @Sendable () -> Void) {
-      threads.enter()
-      let thread = Thread { [threads] in
-        body()
-        threads.leave()
-      }
-      thread.stackSize = 8 << 20
-      thread.start()
-    }
-
-    func offer(_ item: Item) -> Bool {
-      room.wait()
-      let isStopped = state.withLock { state in
-        if !state.isStopped {
-          state.waiting.append((state.produced, item))
-          state.produced += 1
-        }
-        return state.isStopped
-      }
-      if !isStopped { work.signal() }
-      return !isStopped
-    }
-
-    func finish(_ error: (any Error)?) {
-      let wakes = state.withLock { state in
-        state.isFinished = true
-        state.error = error
-        return state.wakesConsumer()
-      }
-      if wakes { ready.signal() }
-      for _ in 0..<workers { work.signal() }
-    }
-
-    func take() -> (Int, Item)? {
-      work.wait()
-      return state.withLock { $0.isStopped || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }
-    }
-
-    func put(_ result: Result, _ number: Int) {
-      let wakes = state.withLock { state in
-        state.results[number] = result
-        return state.wakesConsumer()
-      }
-      if wakes { ready.signal() }
-    }
-
-    private enum Next: Sendable {
-      case result(Result)
-      case end
-      case notYet
-    }
-
-    /// Results that were produced before the producer failed still come out; then its error is thrown.
-    func nextResult() throws -> Result? {
-      while true {
-        let next: Next = try state.withLock { state in
-          if let result = state.results.removeValue(forKey: state.consumed) {
-            state.consumed += 1
-            return .result(result)
-          }
-          if state.isFinished, state.consumed == state.produced {
-            if let error = state.error { throw error }
-            return .end
-          }
-          state.isConsumerWaiting = true
-          return .notYet
-        }
-        switch next {
-        case .result(let result):
-          room.signal()
-          return result
-        case .end: return nil
-        case .notYet: ready.wait()
-        }
-      }
-    }
-
-    /// Lets every thread end before the caller's resources go away.
-    func stopAndWait() {
-      state.withLock { state in
-        state.isStopped = true
-        state.waiting.removeAll()
-      }
-      room.signal()
-      for _ in 0..<workers { work.signal() }
+  /// When the body throws, everything stops and its error comes out.
+  func consume(_ body: (Result) throws -> Void) throws {
+    // Before the caller's resources go away.
+    defer {
+      stop()
       threads.wait()
+    }
+    for _ in 0..<workers {
+      start {
+        let transform = self.makeTransform()
+        while let (number, item) = self.take() { self.put(transform(item), number) }
+      }
+    }
+    while let result = try nextResult() { try body(result) }
+  }
+
+  /// Lets the threads end when they are done with what they have in hand.
+  func stop() {
+    state.withLock { state in
+      state.isStopped = true
+      state.waiting.removeAll()
+    }
+    room.signal()
+    for _ in 0..<workers { work.signal() }
+  }
+
+  private func start(_ body: @escaping @Sendable () -> Void) {
+    threads.enter()
+    let thread = Thread { [threads] in
+      body()
+      threads.leave()
+    }
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  private func offer(_ item: Item) -> Bool {
+    room.wait()
+    let isStopped = state.withLock { state in
+      if !state.isStopped {
+        state.waiting.append((state.produced, item))
+        state.produced += 1
+      }
+      return state.isStopped
+    }
+    if !isStopped { work.signal() }
+    return !isStopped
+  }
+
+  private func finish(_ error: (any Error)?) {
+    let wakes = state.withLock { state in
+      state.isFinished = true
+      state.error = error
+      return state.wakesConsumer()
+    }
+    if wakes { ready.signal() }
+    for _ in 0..<workers { work.signal() }
+  }
+
+  private func take() -> (Int, Item)? {
+    work.wait()
+    return state.withLock { $0.isStopped || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }
+  }
+
+  private func put(_ result: Result, _ number: Int) {
+    let wakes = state.withLock { state in
+      state.results[number] = result
+      return state.wakesConsumer()
+    }
+    if wakes { ready.signal() }
+  }
+
+  private enum Next: Sendable {
+    case result(Result)
+    case end
+    case notYet
+  }
+
+  /// Results that were produced before the producer failed still come out; then its error is thrown.
+  private func nextResult() throws -> Result? {
+    while true {
+      let next: Next = try state.withLock { state in
+        if let result = state.results.removeValue(forKey: state.consumed) {
+          state.consumed += 1
+          return .result(result)
+        }
+        if state.isFinished, state.consumed == state.produced {
+          if let error = state.error { throw error }
+          return .end
+        }
+        state.isConsumerWaiting = true
+        return .notYet
+      }
+      switch next {
+      case .result(let result):
+        room.signal()
+        return result
+      case .end: return nil
+      case .notYet: ready.wait()
+      }
     }
   }
 }

@@ -146,6 +146,32 @@ import TestSupport
     #expect(nowhere.status == 1 && nowhere.errors.hasPrefix("error: "))
   }
 
+  /// The database is what is wrong first, whatever the log is like.
+  @Test func theDatabaseIsToldBeforeTheLog() throws {
+    let text = try folder.write(Data("This is a text and no database.\n".utf8) + Data(count: 2000), "notes.txt")
+    let log = try folder.write(Data("no log\n".utf8), "log.txt")
+    for (database, status) in [(text, Int32(1)), (folder.path("no/such/folder/runs.db"), 1), (self.database, 4)] {
+      let run = try Tool.run(["import", database, log, "--quiet"])
+      #expect(run.status == status && run.errors.contains("log.txt") == (status == 4), "\(run.errors)")
+      #expect(!run.errors.contains("\n\n") && run.errors.split(separator: "\n").count == 1, "\(run.errors)")
+    }
+  }
+
+  /// An import that cannot begin ends, although standard input says nothing and does not end.
+  @Test func aSilentInputHoldsNothingUp() throws {
+    let fifo = folder.path("fifo")
+    #expect(mkfifo(fifo, 0o600) == 0)
+    let descriptor = open(fifo, O_RDWR)
+    defer { close(descriptor) }
+    let running = try Spawned.Running(
+      "/bin/sh",
+      [
+        "-c", #"exec "$0" import "$1" - --quiet < "$2""#, Tool.path ?? "", folder.path("no/such/folder/runs.db"), fifo,
+      ])
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 1 && run.errors.hasPrefix("error: "), "\(run.errors)")
+  }
+
   @Test func twoIfRecordsArePutAside() throws {
     let log = try folder.write([Self.good, Self.bad], "log.jsonl")
     let report = try json(log, status: 2)

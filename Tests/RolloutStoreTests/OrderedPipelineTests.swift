@@ -13,7 +13,7 @@ import Testing
   {
     let onTheirWay = Mutex((now: 0, most: 0))
     var results: [Int] = []
-    try OrderedPipeline.run(
+    try OrderedPipeline(
       workers: workers, capacity: capacity,
       produce: { emit in
         for i in 0..<300 {
@@ -26,11 +26,11 @@ import Testing
           if i % 7 == 0 { usleep(useconds_t(i % 5) * 100) }
           return i * i
         }
-      },
-      consume: { result in
-        onTheirWay.withLock { $0.now -= 1 }
-        results.append(result)
-      })
+      }
+    ).consume { result in
+      onTheirWay.withLock { $0.now -= 1 }
+      results.append(result)
+    }
     #expect(results == (0..<300).map { $0 * $0 })
     // One more than allowed may have been taken by the consumer, who has not said so yet.
     #expect(onTheirWay.withLock { $0.most } <= capacity + 1)
@@ -40,13 +40,14 @@ import Testing
   @Test func anErrorOfTheProducerComesLast() {
     var results: [Int] = []
     #expect(throws: Failure.self) {
-      try OrderedPipeline.run(
+      try OrderedPipeline(
         workers: 2, capacity: 4,
         produce: { emit in
           for i in 0..<10 { _ = emit(i) }
           throw Failure()
         },
-        makeTransform: { { $0 } }, consume: { results.append($0) })
+        makeTransform: { { $0 } }
+      ).consume { results.append($0) }
     }
     #expect(results == Array(0..<10))
   }
@@ -56,26 +57,45 @@ import Testing
     let produced = Atomic(0)
     let made = Atomic(0)
     #expect(throws: Failure.self) {
-      try OrderedPipeline.run(
+      try OrderedPipeline(
         workers: 3, capacity: 4,
         produce: { emit in
           while emit(produced.add(1, ordering: .relaxed).newValue) {}
         },
-        makeTransform: { { made.add(1, ordering: .relaxed).newValue + $0 } },
-        consume: { (_: Int) in
-          if made.load(ordering: .relaxed) > 20 { throw Failure() }
-        })
+        makeTransform: { { made.add(1, ordering: .relaxed).newValue + $0 } }
+      ).consume { (_: Int) in
+        if made.load(ordering: .relaxed) > 20 { throw Failure() }
+      }
     }
     let (a, b) = (produced.load(ordering: .relaxed), made.load(ordering: .relaxed))
     usleep(20_000)
     #expect(a == produced.load(ordering: .relaxed) && b == made.load(ordering: .relaxed))
   }
 
+  /// What nobody consumes yet is produced as far as there is room, and no further once it was stopped.
+  @Test func theProducerBeginsByItself() {
+    let produced = Atomic(0)
+    let isDone = Atomic(false)
+    let pipeline = OrderedPipeline<Int, Int>(
+      workers: 2, capacity: 5,
+      produce: { emit in
+        while emit(produced.add(1, ordering: .relaxed).newValue) {}
+        isDone.store(true, ordering: .relaxed)
+      }, makeTransform: { { $0 } })
+    let deadline = Date.now + 10
+    while produced.load(ordering: .relaxed) < 6, Date.now < deadline { usleep(1000) }
+    usleep(5000)
+    #expect(produced.load(ordering: .relaxed) == 6)
+    pipeline.stop()
+    while !isDone.load(ordering: .relaxed), Date.now < deadline { usleep(1000) }
+    #expect(isDone.load(ordering: .relaxed) && produced.load(ordering: .relaxed) == 6)
+  }
+
   @Test func nothingToDo() throws {
     var count = 0
-    try OrderedPipeline.run(
-      workers: 2, capacity: 2, produce: { (_: (Int) -> Bool) in }, makeTransform: { { $0 } },
-      consume: { (_: Int) in count += 1 })
+    try OrderedPipeline(
+      workers: 2, capacity: 2, produce: { (_: (Int) -> Bool) in }, makeTransform: { { $0 } }
+    ).consume { (_: Int) in count += 1 }
     #expect(count == 0)
   }
 }

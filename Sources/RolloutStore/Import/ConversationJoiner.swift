@@ -205,7 +205,7 @@ struct ConversationJoiner {
 
   /// A segment of inserted tokens that nothing else is known about.
   private func insert(_ ids: [Int32], at start: Int, ordinal: Int, in trajectory: Int64) throws {
-    let id = try writer.newID("segment")
+    let id = writer.newID(.segment)
     try writer.execute(
       """
       INSERT INTO segment (id, trajectory, ordinal, kind, start_index, end_index, generated) VALUES (?,?,?,?,?,?,0)

@@ -10,14 +10,19 @@ struct FileImport {
   let entry: LogPaths.Entry
   let number: Int
   let files: Int
+  /// The reading of this file, where it began before its turn.
+  let begun: LogReading?
   private(set) var source: SourceState?
 
   private var db: Database { writer.db }
   private var options: ImportOptions { importer.options }
   private var report: FileReport
 
-  init(importer: Importer, writer: RecordWriter, entry: LogPaths.Entry, number: Int, of files: Int) {
+  init(
+    importer: Importer, writer: RecordWriter, entry: LogPaths.Entry, number: Int, of files: Int, begun: LogReading?
+  ) {
     self.importer = importer
+    self.begun = begun
     self.writer = writer
     self.entry = entry
     self.number = number
@@ -33,10 +38,12 @@ struct FileImport {
   mutating func run() throws -> FileReport {
     let clock = ContinuousClock.now
     defer { report.seconds = (ContinuousClock.now - clock).seconds }
+    let reading: LogReading
     let log: OpenedLog
     let earlier: Earlier?
     do throws(InputError) {
       earlier = try earlierImport()
+      if earlier != nil { begun?.stop() }
       if case .known(let id) = earlier {
         report.status = .known
         source = SourceState(
@@ -44,7 +51,8 @@ struct FileImport {
         report.seconds = (ContinuousClock.now - clock).seconds
         return report
       }
-      log = try OpenedLog(path: entry.path, options: options)
+      reading = self.reading(behind: earlier)
+      log = try reading.opened()
     } catch {
       report.status = FileReport.Status(error)
       report.message = error.description
@@ -56,7 +64,7 @@ struct FileImport {
     try db.beginTransaction(.immediate)
     do {
       try begin(log, earlier)
-      try pump(log)
+      try pump(reading, log)
       try finish(log)
     } catch {
       if db.isInsideTransaction { try db.rollback() }
@@ -112,12 +120,22 @@ struct FileImport {
 
   // MARK: Begin
 
+  /// A file of which a part is there is read from there on.
+  private func reading(behind earlier: Earlier?) -> LogReading {
+    guard case .part(let row) = earlier else { return begun ?? LogReading(entry.path, options: options) }
+    return LogReading(entry.path, options: options, from: Self.resume(row))
+  }
+
+  private static func resume(_ source: Row) -> ResumePoint {
+    ResumePoint(byteOffset: source["resume_offset"], lines: source["resume_lines"])
+  }
+
   private mutating func begin(_ log: OpenedLog, _ earlier: Earlier?) throws {
     let found = log.recognition
     if case .part(let row) = earlier {
       report.status = .resumed
       report.begin = row["resume_offset"]
-      let resume = ResumePoint(byteOffset: row["resume_offset"], lines: row["resume_lines"])
+      let resume = Self.resume(row)
       let hash: String = row["sha256"]
       var state = SourceState(
         id: row["id"], defaultRunName: found.runName, currentRun: row["current_run"], records: row["records"],
@@ -135,9 +153,8 @@ struct FileImport {
       source = state
       // What comes now may continue what was settled then.
       if let run = state.currentRun { try writer.reopen(run) }
-      if resume.byteOffset > 0 { try log.stream.skip(to: resume) }
     } else {
-      let id = try writer.newID("source")
+      let id = writer.newID(.source)
       source = SourceState(
         id: id, defaultRunName: found.runName, records: 0, resume: ResumePoint(), bytes: 0, hash: { "" })
       try writer.execute(
@@ -151,40 +168,26 @@ struct FileImport {
 
   // MARK: Pipeline
 
-  private mutating func pump(_ log: OpenedLog) throws {
-    let recycle = log.stream.recycler()
-    let stream = UncheckedBox(log.stream)
-    let format = log.format
-    let recent = RecentRecords(limit: options.recentBytes, release: recycle)
-    defer { recent.clear() }
+  private mutating func pump(_ reading: LogReading, _ log: OpenedLog) throws {
     let clock = ContinuousClock()
     var committed = clock.now
     var sinceCommit = 0
-    var bytesOut = log.stream.input.bytesOut
-    let cancelled = importer.isCancelled
+    var bytesOut = source?.resume.byteOffset ?? 0
     do {
-      try OrderedPipeline.run(
-        workers: options.workers, capacity: options.workers + 4,
-        produce: { emit in while let block = stream.value.next(), emit(block) {} },
-        makeTransform: {
-          let preparer = RecordPreparer(format: format, recent: recent)
-          return { preparer.prepare($0) }
-        },
-        consume: { (prepared: PreparedBlock) in
-          try write(prepared)
-          let block = prepared.block
-          sinceCommit += max(0, block.resume.byteOffset - bytesOut)
-          bytesOut = block.resume.byteOffset
-          recycle(block)
-          progress(log, block.bytesRead, bytesOut)
-          if cancelled() { throw Stop(status: .interrupted) }
-          if sinceCommit >= options.commitBytes || (clock.now - committed).seconds >= options.commitSeconds {
-            try commit(state: "reading")
-            try db.beginTransaction(.immediate)
-            committed = clock.now
-            sinceCommit = 0
-          }
-        })
+      try reading.consume { prepared in
+        try write(prepared)
+        let block = prepared.block
+        sinceCommit += max(0, block.resume.byteOffset - bytesOut)
+        bytesOut = block.resume.byteOffset
+        progress(log, block.bytesRead, bytesOut)
+        if importer.isCancelled() { throw Stop(status: .interrupted) }
+        if sinceCommit >= options.commitBytes || (clock.now - committed).seconds >= options.commitSeconds {
+          try commit(state: "reading")
+          try db.beginTransaction(.immediate)
+          committed = clock.now
+          sinceCommit = 0
+        }
+      }
     } catch let stop as Stop {
       report.status = stop.status
     }
@@ -360,6 +363,7 @@ struct FileImport {
     case .copy: writer.counts.copies += 1
     case .mustBeReadInFull: break
     case .inserted:
+      guard writer.waiting > 0 else { break }
       let key = RecordWriter.key(record.trajectoryID, record.step)
       try writer.release(key, run: run)
       try writer.release("\(key)#\(record.part)", run: run)
@@ -402,11 +406,4 @@ struct FileImport {
     // What the last file leaves is copied back when the import ends, which would wait for a copy in between.
     if state == "reading" || number < files { writer.onCommit() }
   }
-}
-
-/// Hands a value that is not Sendable to the one thread that will use it.
-struct UncheckedBox<Value>: @unchecked Sendable {
-  let value: Value
-
-  init(_ value: Value) { self.value = value }
 }

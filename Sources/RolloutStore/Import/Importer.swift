@@ -34,7 +34,8 @@ public struct Importer {
   }
 
   /// Imports files, folders and standard input (`-`).
-  public func run(_ paths: [String]) throws -> ImportReport {
+  /// - Parameter reading: of the first of the paths, begun with the same options.
+  public func run(_ paths: [String], reading: LogReading? = nil) throws -> ImportReport {
     let clock = ContinuousClock.now
     let entries = try LogPaths.expand(paths, database: store.path)
     let lock =
@@ -44,15 +45,16 @@ public struct Importer {
     var report = ImportReport()
     do {
       try store.queue.writeWithoutTransaction { db in
-        let checkpointer = store.path.isEmpty ? nil : Checkpointer(database: store.path)
-        if checkpointer != nil { try db.execute(sql: "PRAGMA wal_autocheckpoint = 0") }
+        let checkpointer = store.path.isEmpty ? nil : try Checkpointer(db, path: store.path)
         var isCopying = checkpointer != nil
         defer { if isCopying { checkpointer?.stop() } }
         let writer = try RecordWriter(db, keptBytes: options.keptRecordBytes)
         writer.onCommit = { checkpointer?.committed() }
         var sources: [Int64] = []
         for (i, entry) in entries.enumerated() {
-          var file = FileImport(importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count)
+          var file = FileImport(
+            importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count,
+            begun: reading?.path == entry.path && i == 0 ? reading : nil)
           report.files.append(try file.run())
           if let source = file.source {
             sources.append(source.id)
@@ -68,15 +70,13 @@ public struct Importer {
         try ReportQueries(db).fill(&report, sources: Array(Set(sources)).sorted())
         checkpointer?.stop()
         isCopying = false
-        if !store.path.isEmpty {
-          try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA wal_autocheckpoint = \(Store.autocheckpoint)")
-        }
+        if !store.path.isEmpty { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
       }
     } catch let error as DatabaseError {
       throw Store.translated(error, store.path)
     }
-    report.databaseBytes =
-      store.path.isEmpty ? 0 : (try? FileManager.default.attributesOfItem(atPath: store.path)[.size] as? Int) ?? 0
+    var info = stat()
+    report.databaseBytes = !store.path.isEmpty && stat(store.path, &info) == 0 ? Int(info.st_size) : 0
     report.seconds = (ContinuousClock.now - clock).seconds
     return report
   }

@@ -19,7 +19,7 @@ enum LogPaths {
       }
       for name in try files(under: path, inside: []) { out.append(Entry(path: name, isExplicit: false)) }
     }
-    return out.filter { !isDatabase($0.path, database) || $0.isExplicit }
+    return out.filter { $0.isExplicit || !isDatabase($0.path, database) }
   }
 
   /// Regular files only (a pipe would keep the import waiting), and no folder inside itself.

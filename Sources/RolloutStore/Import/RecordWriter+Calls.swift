@@ -65,7 +65,7 @@ extension RecordWriter {
         prompt_token_ids, reply_key, tokens, tokens_key, end_index, is_joined) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
       """,
       [
-        newID("model_call"), run, id, responseID, call.created, call.messages.count,
+        newID(.modelCall), run, id, responseID, call.created, call.messages.count,
         promptEnd == call.messages.count ? nil : keys.withUnsafeBytes { Data($0) },
         promptEnd == call.messages.count ? nil : contextCounts.withUnsafeBytes { Data($0) },
         promptEnd == call.messages.count ? nil : call.promptTokenIDs.map { Data(preparerEncoder.integers($0[...])) },

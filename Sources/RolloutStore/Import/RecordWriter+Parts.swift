@@ -82,7 +82,7 @@ extension RecordWriter {
       """
       INSERT INTO model_call (id, run, trajectory, response_id, messages, reply_key, end_index, is_joined)
       VALUES (?,?,?,?,0,?,?,1)
-      """, [newID("model_call"), run, trajectory, part, hash, end])
+      """, [newID(.modelCall), run, trajectory, part, hash, end])
   }
 
   /// The hash of what one record of a trajectory said.

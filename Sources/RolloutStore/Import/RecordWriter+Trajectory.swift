@@ -25,9 +25,7 @@ extension RecordWriter {
   func write(_ prepared: PreparedTrajectory, run: Int64, _ origin: Origin) throws -> Outcome {
     let record = prepared.record
     let key = Self.key(record.trajectoryID, record.step)
-    let known = try fetch(
-      "SELECT * FROM trajectory WHERE run = ? AND trajectory_id = ? AND coalesce(step, 'none') = coalesce(?, 'none')",
-      [run, record.trajectoryID, record.step])
+    let known = try knownRow(record, run)
     if record.part > 0 { return try writePart(prepared, run, known, key, origin) }
     if let known { return try duplicate(of: known, prepared, origin) }
 
@@ -40,13 +38,13 @@ extension RecordWriter {
           message: "parent \(parent) is not in the log")
       }
       if case .sameAsRecord(let offset) = record.repeated,
-        row["source"] as Int64 != origin.source || row["byte_offset"] as Int != offset
+        row.source != origin.source || row.byteOffset != offset
       {
         return .mustBeReadInFull
       }
       try check(prepared, against: row, named: parent)
-      parentID = row["id"]
-      textShared = sharedText(record, parent: row)
+      parentID = row.id
+      textShared = try sharedText(record, parent: row.id)
     }
     let group = try group(
       GroupKey(run: run, group: record.groupID, step: record.step),
@@ -59,36 +57,61 @@ extension RecordWriter {
   /// Identity of a trajectory within its run, as text.
   static func key(_ trajectory: String, _ step: Int?) -> String { "\(step.map(String.init) ?? "-")/\(trajectory)" }
 
-  // MARK: Parents
-
-  private func parentRow(_ parent: String, _ record: TrajectoryRecord, _ run: Int64) throws -> Row? {
-    try fetch(
-      """
-      SELECT t.id, t.length, t.unit, t.text, t.text_shared, t.source, t.byte_offset, g.group_id FROM trajectory t
-      JOIN prompt_group g ON g.id = t.prompt_group
-      WHERE t.run = ? AND t.trajectory_id = ? AND coalesce(t.step, 'none') = coalesce(?, 'none')
-      """, [run, parent, record.step])
+  /// The row of a record's trajectory, where there is one: most records are new.
+  private func knownRow(_ record: TrajectoryRecord, _ run: Int64) throws -> Row? {
+    let id = try hot.trajectory.first { values in
+      values.bind(run)
+      values.bind(record.trajectoryID)
+      values.bind(record.step)
+    } read: {
+      $0.int64(0)
+    }
+    return try id.flatMap { try fetch("SELECT * FROM trajectory WHERE id = ?", [$0]) }
   }
 
-  private func check(_ prepared: PreparedTrajectory, against parent: Row, named name: String) throws {
-    let record = prepared.record
-    let length: Int = parent["length"]
-    let branch = record.branchIndex
-    guard ByteString(parent["group_id"]) == ByteString(record.groupID.withoutZeros) else {
-      throw RecordError(.badBranch, "parent \(name) is in group \(parent["group_id"] as String), not \(record.groupID)")
+  // MARK: Parents
+
+  /// What a child must know of its parent.
+  struct Parent {
+    var id: Int64
+    var length: Int
+    var hasTokens: Bool
+    var source: Int64
+    var byteOffset: Int
+    var group: String
+  }
+
+  private func parentRow(_ parent: String, _ record: TrajectoryRecord, _ run: Int64) throws -> Parent? {
+    try hot.parent.first { values in
+      values.bind(run)
+      values.bind(parent)
+      values.bind(record.step)
+    } read: { row in
+      Parent(
+        id: row.int64(0), length: row.int(1), hasTokens: row.int(2) == 1, source: row.int64(3), byteOffset: row.int(4),
+        group: row.text(5) ?? "")
     }
-    guard (parent["unit"] == "token") == prepared.hasTokens else {
+  }
+
+  private func check(_ prepared: PreparedTrajectory, against parent: Parent, named name: String) throws {
+    let record = prepared.record
+    let length = parent.length
+    let branch = record.branchIndex
+    guard ByteString(parent.group) == ByteString(record.groupID.withoutZeros) else {
+      throw RecordError(.badBranch, "parent \(name) is in group \(parent.group), not \(record.groupID)")
+    }
+    guard parent.hasTokens == prepared.hasTokens else {
       throw RecordError(
         .badBranch, "\(record.trajectoryID) and its parent \(name) are not both with or both without tokens")
     }
     guard branch <= length else {
       throw RecordError(.badBranch, "the branch index is \(branch), behind the parent's end \(length)")
     }
-    if prepared.hasTokens, let cut = try toolResult(around: branch, on: parent["id"]) {
+    if prepared.hasTokens, let cut = try toolResult(around: branch, on: parent.id) {
       throw RecordError(
         .badBranch, "the branch index \(branch) lies inside a tool result \(cut.lowerBound)..<\(cut.upperBound)")
     }
-    if let difference = try paths.disagreement(record, with: parent["id"]) {
+    if let difference = try paths.disagreement(record, with: parent.id) {
       throw RecordError(.prefixDisagrees, difference)
     }
   }
@@ -98,14 +121,13 @@ extension RecordWriter {
     var owner: Int64? = trajectory
     while let id = owner, let entry = try paths.entry(id) {
       if entry.branch < index {
-        guard
-          let row = try fetch(
-            """
-            SELECT start_index, end_index FROM segment
-            WHERE trajectory = ? AND kind = 'tool_result' AND start_index < ? AND end_index > ?
-            """, [id, index, index])
-        else { return nil }
-        return (row[0] as Int)..<(row[1] as Int)
+        return try hot.cutResult.first { values in
+          values.bind(id)
+          values.bind(index)
+          values.bind(index)
+        } read: { row in
+          row.int(0)..<row.int(1)
+        }
       }
       owner = entry.parent
     }
@@ -113,9 +135,10 @@ extension RecordWriter {
   }
 
   /// Bytes at the front of a full record's text that stand in the parent's text too.
-  private func sharedText(_ record: TrajectoryRecord, parent: Row) -> Int {
+  private func sharedText(_ record: TrajectoryRecord, parent: Int64) throws -> Int {
     guard record.firstIndex < record.branchIndex, let text = record.text,
-      let other = parent["text"] as String?, parent["text_shared"] == 0
+      let row = try fetch("SELECT text FROM trajectory WHERE id = ? AND text_shared = 0", [parent]),
+      let other = row[0] as String?
     else { return 0 }
     var (mine, theirs) = (text, other)
     return mine.withUTF8 { mine in
@@ -161,32 +184,50 @@ extension RecordWriter {
     _ prepared: PreparedTrajectory, run: Int64, group: Int64, parent: Int64?, textShared: Int, _ origin: Origin
   ) throws -> Int64 {
     let record = prepared.record
-    let id = try newID("trajectory")
+    let id = newID(.trajectory)
     let owned = prepared.owned
     let text =
       textShared == 0 ? record.text : record.text.map { String(decoding: $0.utf8.dropFirst(textShared), as: UTF8.self) }
-    try execute(
-      """
-      INSERT INTO trajectory (id, run, prompt_group, trajectory_id, step, rollout_index, parent, branch_index, branch,
-        unit, length, owned, generated, reward, data_source, policy_version, finish_reason, multiplicity, copies,
-        evidence, entropy_kind, text, text_shared, extra, part, content_hash, row_hash, source, line, byte_offset)
-      VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?,?,?,?)
-      """,
-      [
-        id, run, group, record.trajectoryID, record.step, record.rolloutIndex, parent, record.branchIndex,
-        record.branch,
-        prepared.hasTokens ? "token" : "segment", record.branchIndex + owned, owned,
-        prepared.segments.reduce(0) { $0 + $1.generated }, record.reward, record.dataSource, record.policyVersion,
-        record.finishReason, record.multiplicity, prepared.evidence.rawValue, record.entropyKind, text, textShared,
-        record.extra, record.part, Int64(bitPattern: prepared.contentHash), Int64(bitPattern: prepared.rowHash),
-        origin.source, origin.position.line, origin.position.byteOffset,
-      ])
+    try hot.insertTrajectory.run { row in
+      row.bind(id)
+      row.bind(run)
+      row.bind(group)
+      row.bind(record.trajectoryID)
+      row.bind(record.step)
+      row.bind(record.rolloutIndex)
+      row.bind(parent)
+      row.bind(record.branchIndex)
+      row.bind(record.branch)
+      row.bind(prepared.hasTokens ? "token" : "segment")
+      row.bind(record.branchIndex + owned)
+      row.bind(owned)
+      row.bind(prepared.segments.reduce(0) { $0 + $1.generated })
+      row.bind(record.reward)
+      row.bind(record.dataSource)
+      row.bind(record.policyVersion)
+      row.bind(record.finishReason)
+      row.bind(record.multiplicity)
+      row.bind(prepared.evidence.rawValue)
+      row.bind(record.entropyKind)
+      row.bind(text)
+      row.bind(textShared)
+      row.bind(record.extra)
+      row.bind(record.part)
+      row.bind(Int64(bitPattern: prepared.contentHash))
+      row.bind(Int64(bitPattern: prepared.rowHash))
+      row.bind(origin.source)
+      row.bind(origin.position.line)
+      row.bind(origin.position.byteOffset)
+    }
     let segments = try insert(prepared.segments, trajectory: id, firstOrdinal: 0)
     try insertToolCalls(prepared.segments.map(\.segment), ids: segments, trajectory: id)
     for part in record.rewards {
-      try execute(
-        "INSERT OR REPLACE INTO reward (trajectory, name, score, weight) VALUES (?,?,?,?)",
-        [id, part.name, part.score, part.weight])
+      try hot.insertReward.run { row in
+        row.bind(id)
+        row.bind(part.name)
+        row.bind(part.score)
+        row.bind(part.weight)
+      }
     }
     for finding in record.findings { try insert(finding, trajectory: id, source: origin.source) }
     paths.insert(
@@ -199,18 +240,23 @@ extension RecordWriter {
   }
 
   func insert(_ finding: Finding, trajectory: Int64?, source: Int64) throws {
-    try execute(
-      "INSERT INTO finding (id, source, trajectory, check_name, count, first_index, note) VALUES (?,?,?,?,?,?,?)",
-      [
-        newID("finding"), source, trajectory, finding.check.rawValue, finding.count, finding.firstIndex, finding.note,
-      ])
+    let id = newID(.finding)
+    try hot.insertFinding.run { row in
+      row.bind(id)
+      row.bind(source)
+      row.bind(trajectory)
+      row.bind(finding.check.rawValue)
+      row.bind(finding.count)
+      row.bind(finding.firstIndex)
+      row.bind(finding.note)
+    }
   }
 
   func insert(_ segments: [PreparedSegment], trajectory: Int64, firstOrdinal: Int) throws -> [Int64] {
     var ids: [Int64] = []
     for (i, prepared) in segments.enumerated() {
       let segment = prepared.segment
-      let id = try newID("segment")
+      let id = newID(.segment)
       ids.append(id)
       try insertSegment.run { row in
         row.bind(id)
@@ -286,7 +332,7 @@ extension RecordWriter {
     for (number, call) in calls.enumerated() {
       let result = call.result.map { segments[$0] }
       let made = call.call.map { segments[$0] }
-      let id = try newID("tool_call")
+      let id = newID(.toolCall)
       try insertToolCall.run { row in
         row.bind(id)
         row.bind(trajectory)

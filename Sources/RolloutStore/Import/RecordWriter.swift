@@ -29,12 +29,14 @@ final class RecordWriter {
   /// Bad records of all files, without those that still wait for another one.
   var bad = 0
 
+  /// The statements that run for every record.
+  let hot: RecordStatements
   /// The statements that run for every segment.
   let insertSegment: Inserter
   let insertTokens: Inserter
   let insertToolCall: Inserter
 
-  private var nextID: [String: Int64] = [:]
+  private var nextID: [Int64] = []
   private var statements: [String: Statement] = [:]
   private var runs: [ByteString: Int64] = [:]
   private var groups: [GroupKey: Int64] = [:]
@@ -61,6 +63,7 @@ final class RecordWriter {
     self.keptBytes = keptBytes
     paths = PathCache(db)
     strings = StringTable(db)
+    hot = try RecordStatements(db)
     insertSegment = try Inserter(
       db,
       """
@@ -88,16 +91,27 @@ final class RecordWriter {
   /// Counts on behind the ids that are there now, before anything is deleted: an import in pieces then gives the same
   /// ids as one in one go.
   private func readIDs() throws {
-    for table in ["source", "run", "prompt_group", "trajectory", "segment", "tool_call", "model_call", "finding"] {
-      nextID[table] = (try Int64.fetchOne(db, sql: "SELECT max(id) FROM \(table)") ?? 0) + 1
+    nextID = try Table.allCases.map { try (Int64.fetchOne(db, sql: "SELECT max(id) FROM \($0.name)") ?? 0) + 1 }
+  }
+
+  /// The tables whose ids are counted here.
+  enum Table: Int, CaseIterable {
+    case source, run, promptGroup, trajectory, segment, toolCall, modelCall, finding
+
+    fileprivate var name: String {
+      switch self {
+      case .promptGroup: "prompt_group"
+      case .toolCall: "tool_call"
+      case .modelCall: "model_call"
+      case .source, .run, .trajectory, .segment, .finding: "\(self)"
+      }
     }
   }
 
   /// The next id of a table.
-  func newID(_ table: String) throws -> Int64 {
-    guard let id = nextID[table] else { throw DatabaseError(message: "no ids are counted for \(table)") }
-    nextID[table] = id + 1
-    return id
+  func newID(_ table: Table) -> Int64 {
+    defer { nextID[table.rawValue] += 1 }
+    return nextID[table.rawValue]
   }
 
   func statement(_ sql: String) throws -> Statement {
@@ -141,7 +155,7 @@ final class RecordWriter {
       id = known
       try reopen(id)
     } else {
-      id = try newID("run")
+      id = newID(.run)
       try execute("INSERT INTO run (id, run_id) VALUES (?, ?)", [id, name])
     }
     runs[ByteString(name)] = id
@@ -254,7 +268,7 @@ final class RecordWriter {
       }
       return id
     }
-    let id = try newID("prompt_group")
+    let id = newID(.promptGroup)
     agreed[id] = facts.hash
     try execute(
       """

@@ -15,7 +15,7 @@ extension Store {
     // temporary database has no other.
     let unused = Mutex<Store?>(queue.configuration.readonly ? self : nil)
     do {
-      try OrderedPipeline.run(
+      try OrderedPipeline(
         workers: workers, capacity: 2 * workers + 2,
         produce: { emit in
           let groups = try self.queue.read { try GroupReader(db: $0, selection: selection).groups() }
@@ -31,10 +31,10 @@ extension Store {
               return read.trajectories.isEmpty ? nil : try transform(read)
             }
           }
-        },
-        consume: { (result: Swift.Result<Result?, any Error>) in
-          if let result = try result.get() { try consume(result) }
-        })
+        }
+      ).consume { (result: Swift.Result<Result?, any Error>) in
+        if let result = try result.get() { try consume(result) }
+      }
     } catch let error as DatabaseError {
       throw Self.translated(error, path)
     }

@@ -4,6 +4,7 @@ import GRDBSQLite
 /// A statement that is run again and again, whose rows are read in place, as SQLite holds them.
 ///
 ///     try reader.forEach(id) { row in lengths.append(row.int(0)) }
+///     let id = try reader.first { $0.bind(name) } read: { row in row.int64(0) }
 struct RowReader {
   private let db: Database
   private let statement: Statement
@@ -50,15 +51,31 @@ struct RowReader {
 
   /// Runs the statement with its parameters bound, and calls the body with each row.
   func forEach(_ parameters: Int64..., body: (Row) throws -> Void) throws {
+    try run {
+      for value in parameters { $0.bind(value) }
+    } rows: { next in
+      while let row = try next() { try body(row) }
+    }
+  }
+
+  /// What is read from the first row; `nil` if there is none.
+  func first<Value>(_ values: (inout Parameters) -> Void, read: (Row) throws -> Value) throws -> Value? {
+    try run(values) { next in try next().map(read) }
+  }
+
+  private func run<Value>(
+    _ values: (inout Parameters) -> Void, rows: (_ next: () throws -> Row?) throws -> Value
+  ) throws -> Value {
     let handle = statement.sqliteStatement
     // A statement that was left amid its rows, by an error, starts over.
     sqlite3_reset(handle)
-    for (i, value) in parameters.enumerated() { sqlite3_bind_int64(handle, Int32(i + 1), value) }
+    var parameters = Parameters(handle)
+    values(&parameters)
     defer { sqlite3_reset(handle) }
-    while true {
+    return try rows {
       switch sqlite3_step(handle) {
-      case SQLITE_ROW: try body(Row(handle: handle))
-      case SQLITE_DONE: return
+      case SQLITE_ROW: return Row(handle: handle)
+      case SQLITE_DONE: return nil
       case let code:
         throw DatabaseError(
           resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))

@@ -40,9 +40,11 @@ struct AnalyzeCommand: ParsableCommand {
 
   func run() throws {
     try Talk.guarded {
+      let reading = LogReading.first(of: [logFile], options: log.options)
       let store = try Store.temporary()
       let progress = ProgressLine(traits: .standardError, quiet: false)
-      let report = try Importer(store: store, options: log.options, onProgress: { progress.update($0) }).run([logFile])
+      let importer = Importer(store: store, options: log.options, onProgress: { progress.update($0) })
+      let report = try importer.run([logFile], reading: reading)
       progress.finish()
       let status = ImportSummary.status(of: report)
       for file in report.files {

@@ -16,13 +16,16 @@ struct LogOptions: ParsableArguments {
   var maxRecord = 256
 
   @Option(help: ArgumentHelp("Threads that parse.", visibility: .hidden))
-  var threads = max(2, ProcessInfo.processInfo.activeProcessorCount)
+  var threads = LogOptions.processors
 
   @Option(help: ArgumentHelp("Uncompressed bytes between two commits.", visibility: .hidden))
   var commitBytes = ImportOptions().commitBytes
 
   @Option(help: ArgumentHelp("Bytes that are cut into records at once.", visibility: .hidden))
   var blockBytes = ImportOptions().blockBytes
+
+  /// Asked once: options are made several times while the command line is read.
+  private static let processors = max(2, ProcessInfo.processInfo.activeProcessorCount)
 
   func validate() throws {
     if let logFormat, LogFormats.named(logFormat) == nil {
@@ -105,6 +108,8 @@ struct ImportCommand: ParsableCommand {
       if dryRun { return try DryRun(options: log.options, database: database).run(logs, output.format) }
       var options = log.options
       options.maxBad = strict ? 0 : maxBad
+      // The database is made while the log is opened.
+      let reading = LogReading.first(of: logs, options: options)
       let store = try Store.open(database, for: .writing)
       let interruption = Interruption()
       let progress = ProgressLine(traits: .standardError, quiet: quiet)
@@ -112,7 +117,7 @@ struct ImportCommand: ParsableCommand {
         store: store, options: options, onProgress: { progress.update($0) },
         onWait: { Talk.say("another import (process \($0)) is writing \(database); waiting for it") },
         isCancelled: { interruption.isRequested })
-      let report = try importer.run(logs)
+      let report = try importer.run(logs, reading: reading)
       progress.finish()
       try ImportSummary(report: report, database: database, traits: output.traits).print(output.format)
       let status = ImportSummary.status(of: report)
