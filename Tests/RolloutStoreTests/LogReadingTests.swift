@@ -102,6 +102,21 @@ import Testing
     #expect(report.counts.records == ResumeTests.lines(seed: 47).count)
   }
 
+  /// The next logs need the memory: whoever still has the reading of the first holds nothing of it.
+  @Test func whatWasConsumedIsLetGo() throws {
+    let trial = try Self.trial()
+    let path = try trial.folder.write(ResumeTests.lines(seed: 49), "log.jsonl")
+    let reading = try #require(LogReading.first(of: [path], options: trial.options))
+    weak var stream = try reading.opened().stream
+    #expect(stream != nil)
+    let store = try Store.open(trial.database, for: .writing)
+    _ = try Importer(store: store, options: trial.options).run([path], reading: reading)
+    let deadline = Date.now + 10
+    while stream != nil, Date.now < deadline { usleep(1000) }
+    #expect(stream == nil)
+    withExtendedLifetime(reading) {}
+  }
+
   /// A reading that nobody consumes holds the log no longer when it is let go.
   @Test(arguments: [false, true]) func oneThatIsLetGoEnds(afterwards: Bool) throws {
     let trial = try Self.trial()

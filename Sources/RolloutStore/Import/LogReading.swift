@@ -50,8 +50,10 @@ public final class LogReading: Sendable {
   func opened() throws(InputError) -> OpenedLog { try start.wait().log }
 
   /// Calls the body with one block after the other, which is given back for reuse afterwards.
+  ///
+  /// Once: what the reading held is let go then.
   func consume(_ body: (PreparedBlock) throws -> Void) throws {
-    let started = try start.wait()
+    let started = try start.take()
     defer { started.recent.clear() }
     try started.pipeline.consume { prepared in
       try body(prepared)
@@ -108,6 +110,13 @@ public final class LogReading: Sendable {
         if let result { return try result.get() }
         condition.wait()
       }
+    }
+
+    /// The same for the one who consumes it, so that nothing is held any longer than that.
+    func take() throws(InputError) -> Started {
+      let started = try wait()
+      condition.withLock { result = nil }
+      return started
     }
 
     func cancel() {

@@ -6,6 +6,8 @@ struct RecordStatements {
   let trajectory: RowReader
   /// What a child must know of its parent: columns of ``RecordWriter/Parent``, by run, id and step.
   let parent: RowReader
+  /// A trajectory's text, where all of it stands in its row; by row.
+  let wholeText: RowReader
   /// The tool result of a trajectory that an index, given twice, cuts in two.
   let cutResult: RowReader
   let insertTrajectory: Inserter
@@ -26,6 +28,7 @@ struct RecordStatements {
       JOIN prompt_group g ON g.id = t.prompt_group
       WHERE t.run = ? AND t.trajectory_id = ? AND coalesce(t.step, 'none') = coalesce(?, 'none')
       """)
+    wholeText = try RowReader(db, "SELECT text FROM trajectory WHERE id = ? AND text_shared = 0")
     cutResult = try RowReader(
       db,
       """

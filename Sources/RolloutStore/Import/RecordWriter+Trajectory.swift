@@ -136,13 +136,12 @@ extension RecordWriter {
 
   /// Bytes at the front of a full record's text that stand in the parent's text too.
   private func sharedText(_ record: TrajectoryRecord, parent: Int64) throws -> Int {
-    guard record.firstIndex < record.branchIndex, let text = record.text,
-      let row = try fetch("SELECT text FROM trajectory WHERE id = ? AND text_shared = 0", [parent]),
-      let other = row[0] as String?
-    else { return 0 }
-    var (mine, theirs) = (text, other)
-    return mine.withUTF8 { mine in
-      theirs.withUTF8 { theirs in
+    guard record.firstIndex < record.branchIndex, var text = record.text else { return 0 }
+    let shared = try hot.wholeText.first {
+      $0.bind(parent)
+    } read: { row in
+      guard let theirs = row.blob(0) else { return 0 }
+      return text.withUTF8 { mine in
         var n = 0
         let limit = min(mine.count, theirs.count)
         while n < limit, mine[n] == theirs[n] { n += 1 }
@@ -151,6 +150,7 @@ extension RecordWriter {
         return n
       }
     }
+    return shared ?? 0
   }
 
   // MARK: Duplicates
