@@ -120,6 +120,29 @@ import Testing
     if case .corrupt = got.error {} else { Issue.record("\(String(describing: got.error))") }
   }
 
+  /// However much is asked for at once, what stands before a damaged block comes out.
+  @Test func whatStandsBeforeDamageComesOut() throws {
+    let block = 1 << 17
+    let whole = Self.bytes(4 * block + 5000, seed: 9)
+    var data = try Compression.zstd.compress(whole)
+    // In the middle of the last block, which is the shortest by far.
+    data[data.count - 1500] ^= 0xFF
+    for piece in [1000, 1 << 16, 1 << 18, 1 << 20] {
+      let got = try Self.read(data, piece: piece)
+      if case .corrupt = got.error {} else { Issue.record("\(piece): \(String(describing: got.error))") }
+      #expect(got.bytes.prefix(4 * block) == whole.prefix(4 * block), "\(piece): \(got.bytes.count) bytes")
+    }
+  }
+
+  @Test func aDictionaryIsNamed() throws {
+    // A frame with the id of a dictionary, and a stored block.
+    let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x01, 0x00, 0x05, 0x11, 0x00, 0x00, 0x61, 0x0A]
+    let got = try Self.read(Compression.zstd.compress(Data("a\n".utf8)) + Data(frame))
+    #expect(got.bytes == Data("a\n".utf8))
+    #expect(
+      got.error?.description.contains("dictionary") == true && got.error?.description.contains("damaged") == false)
+  }
+
   // MARK: SHA-256
 
   static let vectors = [

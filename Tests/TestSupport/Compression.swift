@@ -36,20 +36,27 @@ public struct Spawned: Sendable {
     private let folder: TemporaryFolder
     private let process = Process()
 
+    /// - Parameter pipe: what the program reads as it is written, instead of `input`.
     public init(
-      _ program: String, _ arguments: [String], input: Data? = nil, environment: [String: String] = [:],
-      currentDirectory: URL? = nil
+      _ program: String, _ arguments: [String], input: Data? = nil, pipe: Pipe? = nil,
+      environment: [String: String] = [:], currentDirectory: URL? = nil
     ) throws {
       folder = try TemporaryFolder()
       process.executableURL = URL(filePath: program)
       process.arguments = arguments
       process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
       if let currentDirectory { process.currentDirectoryURL = currentDirectory }
-      process.standardInput = try FileHandle(forReadingFrom: URL(filePath: folder.write(input ?? Data(), "in")))
+      if let pipe {
+        process.standardInput = pipe
+      } else {
+        process.standardInput = try FileHandle(forReadingFrom: URL(filePath: folder.write(input ?? Data(), "in")))
+      }
       process.standardOutput = try FileHandle(forWritingTo: URL(filePath: folder.write(Data(), "out")))
       process.standardError = try FileHandle(forWritingTo: URL(filePath: folder.write(Data(), "err")))
       try process.run()
     }
+
+    public var isRunning: Bool { process.isRunning }
 
     public func send(signal: Int32) { kill(process.processIdentifier, signal) }
 

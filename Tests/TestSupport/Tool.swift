@@ -22,10 +22,11 @@ public enum Tool {
 
   /// Starts the tool; `env` stands for it where it is not built, so that the failure says what is missing.
   public static func start(
-    _ arguments: [String], input: Data? = nil, environment: [String: String] = [:], currentDirectory: URL? = nil
+    _ arguments: [String], input: Data? = nil, pipe: Pipe? = nil, environment: [String: String] = [:],
+    currentDirectory: URL? = nil
   ) throws -> Spawned.Running {
     try Spawned.Running(
-      path ?? "/arpo-replay/is/not/built", arguments, input: input, environment: environment,
+      path ?? "/arpo-replay/is/not/built", arguments, input: input, pipe: pipe, environment: environment,
       currentDirectory: currentDirectory)
   }
 

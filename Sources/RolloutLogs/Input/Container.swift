@@ -39,12 +39,15 @@ public enum InputError: Error, Sendable, Equatable, CustomStringConvertible {
   case truncated(String)
   case corrupt(String)
   case bomb(String)
+  /// Whoever waited for input does so no longer; the log may go on.
+  case interrupted
 
   public var description: String {
     switch self {
     case .unreadable(let why): why
     case .refused(let what): "this is \(what)"
     case .truncated(let why), .corrupt(let why), .bomb(let why): why
+    case .interrupted: "interrupted while it was read"
     }
   }
 
@@ -53,7 +56,7 @@ public enum InputError: Error, Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .truncated: .truncatedStream
     case .bomb: .decompressionBomb
-    case .unreadable, .refused, .corrupt: .corruptStream
+    case .unreadable, .refused, .corrupt, .interrupted: .corruptStream
     }
   }
 }

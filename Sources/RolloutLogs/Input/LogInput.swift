@@ -1,5 +1,3 @@
-import CZlib
-import CZstd
 import Foundation
 
 /// The uncompressed bytes of a log, from a file or standard input, hashed as they are read.
@@ -16,6 +14,7 @@ public final class LogInput {
   public private(set) var bytesOut = 0
 
   private let descriptor: Int32
+  private let isCancelled: @Sendable () -> Bool
   private let sha = RunningHash()
   /// Stored bytes are read into one buffer after the other, so that the one before may still be hashed.
   private let buffers: [UnsafeMutableRawBufferPointer]
@@ -36,8 +35,10 @@ public final class LogInput {
   private static let bombRatio = 1000
 
   /// Opens a file, or standard input for `-`.
-  public init(path: String) throws(InputError) {
+  /// - Parameter isCancelled: asked while input is waited for that is no file; then `interrupted` is thrown.
+  public init(path: String, isCancelled: @escaping @Sendable () -> Bool = { false }) throws(InputError) {
     self.path = path
+    self.isCancelled = isCancelled
     descriptor = path == "-" ? 0 : open(path, O_RDONLY)
     guard descriptor >= 0 else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
     var info = stat()
@@ -46,7 +47,13 @@ public final class LogInput {
     hashing = [Int](repeating: 0, count: Self.bufferCount)
     decoder = PlainDecoder()
     do throws(InputError) {
-      (rawEnd, atEnd) = try Self.fill(descriptor, buffers[0], path, atLeast: 8)
+      while rawEnd < 8, !atEnd {
+        if size == nil { _ = try Self.wait(descriptor, isCancelled, atMost: nil) }
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffers[0][rawEnd...])
+        let n = try Self.read(descriptor, rest, path)
+        rawEnd += n
+        atEnd = n == 0
+      }
       container = try Container.detect(Array(buffers[0][..<min(rawEnd, 16)]))
     } catch {
       for buffer in buffers { buffer.deallocate() }
@@ -96,20 +103,22 @@ public final class LogInput {
     return sha.hex
   }
 
+  /// Not a file but a pipe, say, whose bytes come when they come.
+  public var isLive: Bool { size == nil }
+
   /// Uncompressed bytes into `out`; 0 at the end.
   public func read(into out: UnsafeMutableRawBufferPointer) throws(InputError) -> Int {
+    try read(into: out, within: nil) ?? 0
+  }
+
+  /// Uncompressed bytes into `out`; 0 at the end.
+  /// - Parameter patience: how long live input may be waited for; `nil`: until it comes.
+  /// - Returns: `nil` if nothing came for so long.
+  func read(into out: UnsafeMutableRawBufferPointer, within patience: Duration?) throws(InputError) -> Int? {
     guard out.count > 0 else { return 0 }
     while true {
-      if rawStart == rawEnd, !atEnd {
-        rawStart = 0
-        current = (current + 1) % buffers.count
-        sha.release(hashing[current])
-        (rawEnd, atEnd) = try Self.fill(descriptor, buffers[current], path, atLeast: 1)
-        hashing[current] = sha.add(
-          UnsafeRawBufferPointer(rebasing: buffers[current][..<rawEnd]), inThread: bytesRead > Self.hashedInline)
-        bytesRead += rawEnd
-      }
       let input = UnsafeRawBufferPointer(rebasing: buffers[current][rawStart..<rawEnd])
+      // Without input too: the decoder may hold bytes back that have come, or say that a frame is cut off.
       let step = try decoder.decode(input, into: out, atEnd: atEnd)
       rawStart += step.consumed
       bytesOut += step.produced
@@ -119,129 +128,56 @@ public final class LogInput {
         }
         return step.produced
       }
-      // The decoder has seen that nothing follows, and has had its chance to say that a frame is cut off.
-      if input.isEmpty, atEnd { return 0 }
-    }
-  }
-
-  private static func fill(
-    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, _ path: String, atLeast: Int
-  ) throws(InputError) -> (count: Int, atEnd: Bool) {
-    var count = 0
-    while count < atLeast, let base = buffer.baseAddress {
-      let n = Foundation.read(descriptor, base + count, buffer.count - count)
-      if n < 0, errno == EINTR { continue }
-      guard n >= 0 else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
-      if n == 0 { return (count, true) }
-      count += n
-    }
-    return (count, false)
-  }
-}
-
-/// One step of a streaming decoder.
-struct DecodeStep {
-  var consumed = 0
-  var produced = 0
-}
-
-/// A streaming decoder: any number of frames or members, one after the other.
-protocol StreamDecoder {
-  mutating func decode(_ input: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer, atEnd: Bool)
-    throws(InputError) -> DecodeStep
-}
-
-struct PlainDecoder: StreamDecoder {
-  mutating func decode(_ input: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer, atEnd: Bool)
-    throws(InputError) -> DecodeStep
-  {
-    let n = min(input.count, out.count)
-    if n > 0 { out.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<n])) }
-    return DecodeStep(consumed: n, produced: n)
-  }
-}
-
-/// zstd frames and skippable frames, until the input ends.
-final class ZstdDecoder: StreamDecoder {
-  private let context: OpaquePointer
-  private var insideFrame = false
-  /// Frames with larger windows than this (zstd's own default limit) would break the bound on memory.
-  private static let windowLog: Int32 = 27
-
-  init() throws(InputError) {
-    guard let context = ZSTD_createDCtx() else { throw .unreadable("no memory for the zstd decoder") }
-    self.context = context
-    ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Self.windowLog)
-  }
-
-  deinit { ZSTD_freeDCtx(context) }
-
-  func decode(_ input: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer, atEnd: Bool)
-    throws(InputError) -> DecodeStep
-  {
-    var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
-    var target = ZSTD_outBuffer(dst: out.baseAddress, size: out.count, pos: 0)
-    while target.pos == 0, source.pos < source.size || insideFrame {
-      let before = source.pos
-      let hint = ZSTD_decompressStream(context, &target, &source)
-      if ZSTD_isError(hint) != 0 {
-        if ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge {
-          throw .refused(
-            "a zstd frame with a window above 128 MiB (--long); recompress it: zstd -dc --long=31 F | zstd")
-        }
-        throw .corrupt("the zstd stream is damaged: \(String(cString: ZSTD_getErrorName(hint)))")
+      guard rawStart == rawEnd else { continue }
+      if atEnd {
+        if input.isEmpty { return 0 }
+        continue
       }
-      insideFrame = hint != 0
-      if target.pos == 0, source.pos == before { break }
+      if isLive, try !Self.wait(descriptor, isCancelled, atMost: patience) { return nil }
+      try fill()
     }
-    if atEnd, source.pos == source.size, target.pos == 0, insideFrame {
-      throw .truncated("the zstd stream is cut off inside a frame")
-    }
-    return DecodeStep(consumed: source.pos, produced: target.pos)
-  }
-}
-
-/// gzip members, until the input ends.
-final class GzipDecoder: StreamDecoder {
-  private var stream = z_stream()
-  private var insideMember = false
-
-  init() throws(InputError) {
-    guard arpo_inflate_init_gzip(&stream) == Z_OK else { throw .unreadable("no memory for the gzip decoder") }
   }
 
-  deinit { inflateEnd(&stream) }
-
-  func decode(_ input: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer, atEnd: Bool)
-    throws(InputError) -> DecodeStep
-  {
-    stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
-    stream.avail_in = UInt32(input.count)
-    stream.next_out = out.bindMemory(to: UInt8.self).baseAddress
-    let room = min(out.count, Int(UInt32.max))
-    stream.avail_out = UInt32(room)
-    while stream.avail_out == room, stream.avail_in > 0 || insideMember {
-      if !insideMember {
-        if isPadding(UnsafeRawBufferPointer(rebasing: input[(input.count - Int(stream.avail_in))...])) {
-          stream.avail_in = 0
-          break
-        }
-        inflateReset(&stream)
-        insideMember = true
-      }
-      switch inflate(&stream, Z_NO_FLUSH) {
-      case Z_STREAM_END: insideMember = false
-      case Z_OK: break
-      case Z_BUF_ERROR:
-        if atEnd { throw .truncated("the gzip stream is cut off inside a member") }
-        return DecodeStep(consumed: input.count - Int(stream.avail_in), produced: 0)
-      default:
-        throw .corrupt("the gzip stream is damaged: \(stream.msg.map { String(cString: $0) } ?? "bad data")")
-      }
-    }
-    return DecodeStep(consumed: input.count - Int(stream.avail_in), produced: room - Int(stream.avail_out))
+  /// The next stored bytes.
+  private func fill() throws(InputError) {
+    rawStart = 0
+    rawEnd = 0
+    current = (current + 1) % buffers.count
+    sha.release(hashing[current])
+    rawEnd = try Self.read(descriptor, buffers[current], path)
+    atEnd = rawEnd == 0
+    hashing[current] = sha.add(
+      UnsafeRawBufferPointer(rebasing: buffers[current][..<rawEnd]), inThread: bytesRead > Self.hashedInline)
+    bytesRead += rawEnd
   }
 
-  /// Zero bytes behind the last member, as tape and block devices leave them.
-  private func isPadding(_ rest: UnsafeRawBufferPointer) -> Bool { rest.allSatisfy { $0 == 0 } }
+  /// At least one byte, unless the end has come.
+  private static func read(
+    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, _ path: String
+  ) throws(InputError) -> Int {
+    while true {
+      let n = Foundation.read(descriptor, buffer.baseAddress, buffer.count)
+      if n >= 0 { return n }
+      guard errno == EINTR else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
+    }
+  }
+
+  /// Waits until there is something to read; false if there is nothing for so long.
+  private static func wait(
+    _ descriptor: Int32, _ isCancelled: () -> Bool, atMost patience: Duration?
+  ) throws(InputError) -> Bool {
+    let deadline = patience.map { ContinuousClock.now + $0 }
+    while true {
+      if isCancelled() { throw .interrupted }
+      let left = deadline.map { max(.zero, $0 - .now) } ?? askedEvery
+      let milliseconds = min(left, askedEvery) / .milliseconds(1)
+      var asked = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      // What is wrong with the descriptor, reading it will tell.
+      if poll(&asked, 1, Int32(milliseconds.rounded(.up))) != 0, errno != EINTR || asked.revents != 0 { return true }
+      if let deadline, deadline <= .now { return false }
+    }
+  }
+
+  /// How often somebody who waits asks whether that is still wanted.
+  private static let askedEvery = Duration.milliseconds(100)
 }

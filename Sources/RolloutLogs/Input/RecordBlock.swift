@@ -30,6 +30,8 @@ public final class RecordBlock: @unchecked Sendable {
     return { mark?.hex ?? "" }
   }
   var hashMark: RunningHash.Mark?
+  /// The block is handed on before it is full, because the log comes slowly: what it holds should be committed soon.
+  public internal(set) var isEarly = false
   /// The stream broke off behind this block.
   public internal(set) var streamFailure: InputError?
 
@@ -81,6 +83,7 @@ public final class RecordBlock: @unchecked Sendable {
     slices.removeAll(keepingCapacity: true)
     failures.removeAll()
     streamFailure = nil
+    isEarly = false
     used = 0
   }
 

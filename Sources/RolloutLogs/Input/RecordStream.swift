@@ -19,6 +19,8 @@ public final class RecordStream {
   public private(set) var layout = Layout.lines
   /// What ended the stream early: the rest of the file is lost.
   public private(set) var failure: InputError?
+  /// Reading was given up: what came of the last record is left out, and the log may go on.
+  public private(set) var isInterrupted = false
 
   let blockSize: Int
   let maxRecord: Int
@@ -32,6 +34,8 @@ public final class RecordStream {
   private var atEnd = false
   private var isFinished = false
   private var isFailureTold = false
+  /// The window was not filled because live input paused.
+  private var hasPaused = false
   private var scanner = DocumentScanner()
   private var isInsideArray = false
   /// Where a document began that is longer than a record may be and is read over.
@@ -64,6 +68,11 @@ public final class RecordStream {
       position.byteOffset += 3
     }
     var lines = previewLines(limit: limit)
+    // What follows an array on the first line tells whether it is a record or a list of them.
+    while hasPaused, lines.count == 1, lines[0].array != nil {
+      fill()
+      lines = previewLines(limit: limit)
+    }
     var found: (JSONValue, Place)?
     while lines.isEmpty {
       found = firstDocument()
@@ -149,7 +158,7 @@ public final class RecordStream {
         // A list of records need not be read whole to be known; its first element tells.
         if let list = firstElement(of: from), isListOfRecords(list) { return (list, .other) }
         if atEnd || window.used >= longest { return firstElement(of: from).map { ($0, .other) } }
-        window.grow(to: min(longest, 2 * window.capacity))
+        if window.used == window.capacity { window.grow(to: min(longest, 2 * window.capacity)) }
         fill()
       }
     }
@@ -234,16 +243,31 @@ public final class RecordStream {
     return { pool.give($0, ordinary: size) }
   }
 
-  /// Reads until the window is full, so many bytes have been read, or the log ends.
-  private func fill(upTo count: Int = .max) {
-    let end = count < window.capacity - window.used ? window.used + count : window.capacity
+  /// Live input may be silent for so long before what has come of it is handed on, and a block may fill for so long.
+  private static let silence = Duration.seconds(1)
+  private static let slowness = Duration.seconds(2)
+
+  /// Reads until the window is full, so many bytes have been read, or the log ends; live input may also pause, once some of
+  /// it has come.
+  /// - Parameter mayPause: live input may pause at once.
+  private func fill(upTo count: Int = .max, mayPause: Bool = false) {
+    let begin = window.used
+    let end = count < window.capacity - begin ? begin + count : window.capacity
+    let deadline = input.isLive ? ContinuousClock.now + Self.slowness : nil
+    hasPaused = false
     while window.used < end, !atEnd {
+      var patience: Duration?
+      if let deadline, mayPause || window.used > begin { patience = min(Self.silence, deadline - .now) }
       do throws(InputError) {
-        let n = try input.read(into: UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<end]))
+        let room = UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<end])
+        guard let n = try input.read(into: room, within: patience) else {
+          hasPaused = true
+          return
+        }
         window.used += n
         atEnd = n == 0
       } catch {
-        failure = error
+        if error == .interrupted { isInterrupted = true } else { failure = error }
         atEnd = true
       }
     }
@@ -268,6 +292,8 @@ public final class RecordStream {
     var failures: [RecordBlock.Failure] = []
     var start = 0
     var scanned = unbroken
+    let deadline = input.isLive ? ContinuousClock.now + Self.slowness : nil
+    var isEarly = false
     while true {
       let latest = scanned
       while let newline = firstNewline(from: scanned) {
@@ -280,27 +306,31 @@ public final class RecordStream {
       }
       scanned = window.used
       if atEnd || (start > latest && window.used >= window.capacity / 2) { break }
+      if let deadline, start > 0 {
+        isEarly = hasPaused || deadline <= .now
+        if isEarly { break }
+      }
       if window.used == window.capacity {
         if start > 0 { break }
         unbroken = scanned
         guard window.capacity < longest else { return skipLongLine() }
         window.grow(to: min(longest, 2 * window.capacity))
       }
-      fill(upTo: Self.step)
+      fill(upTo: Self.step, mayPause: start > 0)
     }
-    guard window.used > 0 else {
+    guard window.used > 0, start > 0 || !isInterrupted else {
       isFinished = true
       return nil
     }
     let origin = position.byteOffset
     var resume = ResumePoint(byteOffset: origin + start, lines: position.lines)
-    if atEnd {
+    isFinished = atEnd
+    if atEnd, !isInterrupted {
       addLine(start..<window.used, isUnterminated: true, to: &slices, &failures)
       window.storage[window.used] = 0
       // White space behind the last line is nobody's record.
       if slices.last?.isUnterminated != true { resume.byteOffset = origin + window.used }
       start = window.used
-      isFinished = true
     }
     for i in slices.indices { slices[i].position.byteOffset += origin }
     for i in failures.indices { failures[i].position.byteOffset += origin }
@@ -309,6 +339,7 @@ public final class RecordStream {
     window.append(tailOf: block, from: start)
     unbroken = window.used
     position.byteOffset = origin + start
+    block.isEarly = isEarly
     block.slices = slices
     block.failures = failures
     block.resume = resume
@@ -354,8 +385,12 @@ public final class RecordStream {
       fill()
       if window.used == 0 { break }
     }
-    if newline != nil { position.lines += 1 }
     isFinished = atEnd && window.used == 0
+    if newline == nil, isInterrupted {
+      position = begin
+      return nil
+    }
+    if newline != nil { position.lines += 1 }
     let length = position.byteOffset - begin.byteOffset - (newline == nil ? 0 : 1)
     let block = pool.take(capacity: blockSize)
     block.failures = [
@@ -372,9 +407,9 @@ public final class RecordStream {
   private func nextDocuments() -> RecordBlock? {
     let block = pool.take(capacity: blockSize)
     let begin = position
-    while block.used < blockSize, !isFinished {
+    while block.used < blockSize, !isFinished, !block.isEarly {
       if layout == .elements, !isInsideArray, !scanner.isInsideValue {
-        fill()
+        fill(mayPause: !block.slices.isEmpty)
         let all = slice(scanner.offset..<window.used)
         let blank = all.firstIndex { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 } ?? all.count
         isInsideArray = blank < all.count && all[blank] == UInt8(ascii: "[")
@@ -395,19 +430,26 @@ public final class RecordStream {
         addFailure(RecordError(.invalidJSON, "a character that cannot begin a JSON value", at: 0), count, to: block)
       case .more(let from):
         if atEnd {
-          if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }
           isFinished = true
-          consume(window.used)
+          if isInterrupted {
+            consume(from)
+            position = longDocument ?? position
+          } else {
+            if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }
+            consume(window.used)
+          }
+        } else if hasPaused, !block.slices.isEmpty {
+          block.isEarly = true
         } else if from > 0 || window.used < window.capacity {
           consume(from)
-          fill()
+          fill(mayPause: !block.slices.isEmpty)
         } else if window.capacity < longest {
           window.grow(to: min(longest, 2 * window.capacity))
-          fill()
+          fill(mayPause: !block.slices.isEmpty)
         } else {
           longDocument = longDocument ?? position
           consume(window.used)
-          fill()
+          fill(mayPause: !block.slices.isEmpty)
         }
       }
     }

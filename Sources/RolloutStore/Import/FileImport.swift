@@ -122,8 +122,11 @@ struct FileImport {
 
   /// A file of which a part is there is read from there on.
   private func reading(behind earlier: Earlier?) -> LogReading {
-    guard case .part(let row) = earlier else { return begun ?? LogReading(entry.path, options: options) }
-    return LogReading(entry.path, options: options, from: Self.resume(row))
+    let isCancelled = importer.isCancelled
+    guard case .part(let row) = earlier else {
+      return begun ?? LogReading(entry.path, options: options, isCancelled: isCancelled)
+    }
+    return LogReading(entry.path, options: options, from: Self.resume(row), isCancelled: isCancelled)
   }
 
   private static func resume(_ source: Row) -> ResumePoint {
@@ -180,14 +183,18 @@ struct FileImport {
         sinceCommit += max(0, block.resume.byteOffset - bytesOut)
         bytesOut = block.resume.byteOffset
         progress(log, block.bytesRead, bytesOut)
-        if importer.isCancelled() { throw Stop(status: .interrupted) }
-        if sinceCommit >= options.commitBytes || (clock.now - committed).seconds >= options.commitSeconds {
+        // What came through a pipe would not come again: its reading ends, and not its import.
+        if importer.isCancelled(), !log.stream.input.isLive { throw Stop(status: .interrupted) }
+        if block.isEarly || sinceCommit >= options.commitBytes
+          || (clock.now - committed).seconds >= options.commitSeconds
+        {
           try commit(state: "reading")
           try db.beginTransaction(.immediate)
           committed = clock.now
           sinceCommit = 0
         }
       }
+      if log.stream.isInterrupted { throw Stop(status: .interrupted) }
     } catch let stop as Stop {
       report.status = stop.status
     }

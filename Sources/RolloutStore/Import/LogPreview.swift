@@ -67,6 +67,11 @@ extension Importer {
 extension FileReport.Status {
   /// What a log is that cannot be opened.
   init(_ error: InputError) {
-    self = if case .unreadable = error { .unreadable } else { .refused }
+    self =
+      switch error {
+      case .unreadable: .unreadable
+      case .interrupted: .interrupted
+      default: .refused
+      }
   }
 }

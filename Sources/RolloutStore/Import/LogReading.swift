@@ -1,5 +1,6 @@
 import Foundation
 import RolloutLogs
+import Synchronization
 
 /// A log that is being read: threads of their own open it, recognise it, cut it into blocks and prepare their records, so
 /// far ahead as memory allows, whatever the caller does meanwhile.
@@ -15,24 +16,38 @@ public final class LogReading: Sendable {
 
   let path: String
   private let start: Start
+  /// Ends a thread that waits for input.
+  private let isUnwanted: Flag
 
   /// The log that an import of these paths begins with; `nil` if that is in a folder or not there.
-  /// - Parameter options: those of the import.
-  public static func first(of paths: [String], options: ImportOptions) -> LogReading? {
+  /// - Parameters:
+  ///   - options: those of the import.
+  ///   - isCancelled: asked while live input is waited for.
+  public static func first(
+    of paths: [String], options: ImportOptions, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) -> LogReading? {
     guard let path = paths.first else { return nil }
     var info = stat()
     let isThere = path == "-" || (stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFDIR)
-    return isThere ? LogReading(path, options: options) : nil
+    return isThere ? LogReading(path, options: options, isCancelled: isCancelled) : nil
   }
 
   /// - Parameter resume: where the records begin that are wanted.
-  init(_ path: String, options: ImportOptions, from resume: ResumePoint = ResumePoint()) {
+  init(
+    _ path: String, options: ImportOptions, from resume: ResumePoint = ResumePoint(),
+    isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) {
     self.path = path
     let start = Start()
     self.start = start
+    let isUnwanted = Flag()
+    self.isUnwanted = isUnwanted
     let thread = Thread {
       start.finish(
-        Result { () throws(InputError) in try Started(OpenedLog(path: path, options: options), options, from: resume) })
+        Result { () throws(InputError) in
+          let log = try OpenedLog(path: path, options: options, isCancelled: { isUnwanted.isSet || isCancelled() })
+          return Started(log, options, from: resume)
+        })
     }
     // Recognising a log parses its first records.
     thread.stackSize = 8 << 20
@@ -42,7 +57,10 @@ public final class LogReading: Sendable {
   deinit { stop() }
 
   /// Ends the reading of a log that is not wanted; it cannot be consumed any more.
-  func stop() { start.cancel() }
+  func stop() {
+    isUnwanted.set()
+    start.cancel()
+  }
 
   /// Waits until the log is open.
   ///
@@ -56,7 +74,12 @@ public final class LogReading: Sendable {
     let started = try start.take()
     defer { started.recent.clear() }
     try started.pipeline.consume { prepared in
-      try body(prepared)
+      do {
+        try body(prepared)
+      } catch {
+        isUnwanted.set()
+        throw error
+      }
       started.recycle(prepared.block)
     }
   }
@@ -131,6 +154,14 @@ public final class LogReading: Sendable {
       result = nil
     }
   }
+}
+
+private final class Flag: Sendable {
+  private let value = Atomic(false)
+
+  var isSet: Bool { value.load(ordering: .relaxed) }
+
+  func set() { value.store(true, ordering: .relaxed) }
 }
 
 /// Hands a value that is not Sendable to the one thread that will use it.

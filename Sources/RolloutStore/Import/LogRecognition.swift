@@ -26,8 +26,10 @@ struct OpenedLog {
   var recognition: LogRecognition
   var format: any LogFormat
 
-  init(path: String, options: ImportOptions) throws(InputError) {
-    let input = try LogInput(path: path)
+  init(
+    path: String, options: ImportOptions, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) throws(InputError) {
+    let input = try LogInput(path: path, isCancelled: isCancelled)
     stream = RecordStream(input: input, blockSize: options.blockBytes, maxRecord: options.maxRecordBytes)
     let preview = stream.preview()
     recognition = LogRecognition(
@@ -41,6 +43,7 @@ struct OpenedLog {
       type = preview.lazy.compactMap { LogFormats.recognise($0) }.first
     }
     guard let type else {
+      if stream.isInterrupted { throw .interrupted }
       if preview.isEmpty, let failure = stream.failure { throw failure }
       throw .refused("no log that this version reads: \(recognition.refusal)")
     }

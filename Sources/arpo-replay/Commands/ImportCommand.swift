@@ -108,10 +108,10 @@ struct ImportCommand: ParsableCommand {
       if dryRun { return try DryRun(options: log.options, database: database).run(logs, output.format) }
       var options = log.options
       options.maxBad = strict ? 0 : maxBad
-      // The database is made while the log is opened.
-      let reading = LogReading.first(of: logs, options: options)
-      let store = try Store.open(database, for: .writing)
       let interruption = Interruption()
+      // The database is made while the log is opened.
+      let reading = LogReading.first(of: logs, options: options, isCancelled: { interruption.isRequested })
+      let store = try Store.open(database, for: .writing)
       let progress = ProgressLine(traits: .standardError, quiet: quiet)
       let importer = Importer(
         store: store, options: options, onProgress: { progress.update($0) },

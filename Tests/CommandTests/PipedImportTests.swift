@@ -1,0 +1,108 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The real program at the end of a pipe that nobody closes.
+@Suite struct PipedImportTests {
+  private let folder: TemporaryFolder
+  private let database: String
+  private let pipe = Pipe()
+
+  init() throws {
+    folder = try TemporaryFolder()
+    database = folder.path("runs.db")
+  }
+
+  private static func line(_ id: String) -> String { ImportCommandTests.good.replacing("good", with: id) + "\n" }
+
+  private func start(_ options: String...) throws -> Spawned.Running {
+    try Tool.start(["import", database, "-", "--run", "piped", "--quiet"] + options, pipe: pipe)
+  }
+
+  private func write(_ data: Data) { pipe.fileHandleForWriting.write(data) }
+
+  private func value(_ sql: String) -> String? { (try? DatabaseDump.value(database, sql)) ?? nil }
+
+  private func wait(until condition: () -> Bool) -> Bool {
+    let deadline = Date.now + 30
+    while !condition() {
+      guard Date.now < deadline else { return false }
+      usleep(5000)
+    }
+    return true
+  }
+
+  private func committed(_ count: Int) -> Bool {
+    wait { value("SELECT count(*) FROM trajectory") == "\(count)" }
+  }
+
+  /// Whole records are committed while the pipe is silent, Ctrl-C ends the wait, and what came of the last record is not
+  /// put aside.
+  @Test(arguments: ["plain", "zstd", "gzip"]) func silence(container: String) throws {
+    let whole = Data((Self.line("a") + Self.line("b")).utf8)
+    let torn = Self.line("c")
+    let running = try start()
+    if let compression = Compression(rawValue: container) {
+      write(try compression.compress(whole) + compression.compress(Data(torn.utf8)).prefix(20))
+    } else {
+      write(whole + Data(torn.utf8).prefix(30))
+    }
+    #expect(committed(2) && running.isRunning)
+    running.send(signal: SIGINT)
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 130, "\(run.status) \(run.errors)")
+    #expect(value("SELECT count(*) FROM quarantine") == "0" && value("SELECT count(*) FROM trajectory") == "2")
+    #expect(value("SELECT state || resume_offset || ' ' || records FROM source") == "reading\(whole.count) 2")
+  }
+
+  /// What has come just before the interruption is imported, although no block is full and no pause was made.
+  @Test func whatHasComeIsImported() throws {
+    let running = try start()
+    write(Data(Self.line("a").utf8))
+    #expect(committed(1))
+    write(Data((Self.line("b") + Self.line("c") + "{").utf8))
+    usleep(200_000)
+    running.send(signal: SIGINT)
+    #expect(try running.wait(seconds: 20).status == 130)
+    #expect(value("SELECT count(*) FROM trajectory") == "3" && value("SELECT count(*) FROM quarantine") == "0")
+    // The whole log, once it is there, makes it complete.
+    let log = Data(["a", "b", "c", "d"].map(Self.line).joined().utf8)
+    #expect(try Tool.run(["import", database, "-", "--run", "piped", "--quiet"], input: log).status == 0)
+    #expect(value("SELECT count(*) FROM trajectory") == "4")
+  }
+
+  /// A log that never pauses, and comes slowly, is committed too.
+  @Test func slowness() throws {
+    let running = try start()
+    var written = 0
+    let isCommitted = wait {
+      write(Data(Self.line("t\(written)").utf8))
+      written += 1
+      usleep(100_000)
+      return (value("SELECT count(*) FROM trajectory").flatMap { Int($0) } ?? 0) > 0
+    }
+    #expect(isCommitted)
+    try pipe.fileHandleForWriting.close()
+    #expect(try running.wait(seconds: 20).status == 0)
+    #expect(value("SELECT count(*) FROM trajectory") == "\(written)")
+    #expect(value("SELECT state FROM source") == "complete")
+  }
+
+  @Test(arguments: ["", "{\"kind\":"]) func nothingHasComeYet(text: String) throws {
+    let running = try start()
+    write(Data(text.utf8))
+    #expect(wait { FileManager.default.fileExists(atPath: database) })
+    running.send(signal: SIGTERM)
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 130, "\(run.status) \(run.errors)")
+    #expect(value("SELECT count(*) FROM source") == "0")
+  }
+
+  /// Too many bad records end the import at once, and not when the pipe has more.
+  @Test func aStopDoesNotWaitForMore() throws {
+    let running = try start("--strict")
+    write(Data((Self.line("a") + ImportCommandTests.bad + "\n").utf8))
+    #expect(try running.wait(seconds: 20).status == 3)
+    #expect(value("SELECT count(*) FROM trajectory") == "1")
+  }
+}
