@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import Synchronization
 
@@ -73,8 +74,9 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
       stop()
       threads.wait()
     }
-    for _ in 0..<workers {
+    for number in 0..<workers {
       start {
+        arpo_spread_thread(Int32(number))
         let transform = self.makeTransform()
         while let (number, item) = self.take() { self.put(transform(item), number) }
       }

@@ -2,6 +2,7 @@ import CSQLiteSetup
 import Foundation
 import GRDB
 import GRDBSQLite
+import Synchronization
 
 /// Trouble with the database, in words for the user.
 public struct StoreError: Error, Sendable, CustomStringConvertible {
@@ -34,6 +35,8 @@ public final class Store: Sendable {
 
   public let path: String
   let queue: DatabaseQueue
+  /// Connections that threads read with, kept for the next time.
+  let readers = Mutex<[Store]>([])
 
   private init(path: String, queue: DatabaseQueue) {
     self.path = path
@@ -56,7 +59,7 @@ public final class Store: Sendable {
         if try version(db, path) == 0, try !isEmpty(db), try version(db, path) == 0 {
           throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
         }
-        if !exists { try db.execute(sql: "PRAGMA page_size = 4096") }
+        if !exists { try db.execute(sql: "PRAGMA page_size = 8192") }
         try startWriteAheadLog(db)
         try db.execute(sql: "PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
@@ -124,7 +127,7 @@ public final class Store: Sendable {
   /// Statements that lead from version n to version n + 1.
   private static let migrations = [
     PackageResources.v1_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
-    PackageResources.v5_sql,
+    PackageResources.v5_sql, PackageResources.v6_sql,
   ]
 
   private func migrate() throws {

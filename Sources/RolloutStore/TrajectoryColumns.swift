@@ -1,18 +1,22 @@
 import GRDB
 import Rollouts
 
-/// Reads a trajectory's own token columns back from its segments' blobs.
+/// Reads a trajectory's own token columns back from the blobs of its segments.
 enum TrajectoryColumns {
+  /// The writer's database has the newest schema.
   static let sql = """
     SELECT s.end_index - s.start_index, s.generated, t.token_ids, t.loss_mask, t.logprobs, t.top_logprobs, t.entropies,
-      t.top_token_ids
-    FROM segment s LEFT JOIN segment_tokens t ON t.segment = s.id WHERE s.trajectory = ? ORDER BY s.ordinal
+      t.top_token_ids, \(TokenBlockReader.columns(.all).joined(separator: ", "))
+    FROM segment s LEFT JOIN segment_columns t ON t.segment = s.id WHERE s.trajectory = ? ORDER BY s.ordinal
     """
 
   static func read(_ id: Int64, _ db: Database, _ decoder: ColumnDecoder) throws -> TokenColumns {
     var assembler = ColumnAssembler()
+    let blocks = try TokenBlockReader(db)
+    defer { blocks.close() }
     try RowReader(db, sql).forEach(id) { row in
-      try assembler.append(count: row.int(0), generated: row.int(1), SegmentBlobs(row, from: 2), decoder)
+      let blobs = try blocks.blobs(row, from: 8, .all) ?? SegmentBlobs(row, from: 2)
+      try assembler.append(count: row.int(0), generated: row.int(1), blobs, decoder)
     }
     return assembler.columns
   }
@@ -27,6 +31,8 @@ struct SegmentBlobs {
   var entropies: UnsafeRawBufferPointer?
   var topTokenIDs: UnsafeRawBufferPointer?
 
+  init() {}
+
   /// Six columns of a row.
   init(_ row: RowReader.Row, from column: Int32) {
     tokenIDs = row.blob(column)
@@ -35,6 +41,16 @@ struct SegmentBlobs {
     topLogprobs = row.blob(column + 3)
     entropies = row.blob(column + 4)
     topTokenIDs = row.blob(column + 5)
+  }
+
+  /// Takes over the columns that another has.
+  mutating func formUnion(_ other: SegmentBlobs) {
+    tokenIDs = other.tokenIDs ?? tokenIDs
+    lossMask = other.lossMask ?? lossMask
+    logprobs = other.logprobs ?? logprobs
+    topLogprobs = other.topLogprobs ?? topLogprobs
+    entropies = other.entropies ?? entropies
+    topTokenIDs = other.topTokenIDs ?? topTokenIDs
   }
 }
 

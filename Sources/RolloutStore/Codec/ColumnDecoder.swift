@@ -90,8 +90,10 @@ final class ColumnDecoder {
     let rows = try reader.count(maxCount)
     let firstRow = out.counts.count
     var flat = 0
+    var each: Int?
     if try reader.byte() == 0 {
       let k = try reader.count(maxCount)
+      each = k
       flat = rows * k
       guard flat <= maxCount else { throw ColumnError("too many candidates") }
       out.counts.append(contentsOf: repeatElement(Int32(k), count: rows))
@@ -127,7 +129,8 @@ final class ColumnDecoder {
       try reals(&reader, precision, flat, into: &out.logprobs)
     } else {
       guard precision != .float64 else { throw ColumnError("steps of doubles") }
-      try steps(&reader, counts: out.counts[firstRow...], flat: flat, precision, into: &out.logprobs)
+      let shape = Shape(counts: out.counts[firstRow...], each: each, flat: flat)
+      try steps(&reader, shape, precision, into: &out.logprobs)
     }
     try reader.finish()
     return true
@@ -202,25 +205,34 @@ final class ColumnDecoder {
     out.counts.reserveCapacity(total)
   }
 
+  /// How many candidates the rows have.
+  private struct Shape {
+    var counts: ArraySlice<Int32>
+    /// Of every row, if it is the same.
+    var each: Int?
+    /// Of all rows together.
+    var flat: Int
+  }
+
   private func steps(
-    _ reader: inout BlobReader, counts: ArraySlice<Int32>, flat: Int, _ precision: RealColumn.Precision,
-    into out: inout RealColumn
+    _ reader: inout BlobReader, _ shape: Shape, _ precision: RealColumn.Precision, into out: inout RealColumn
   ) throws(ColumnError) {
     // Straight into the column, unless it keeps doubles.
     if out.precision == .float64 {
       var floats: [Float] = []
-      try steps(&reader, counts, flat, into: &floats)
+      try steps(&reader, shape, into: &floats)
       out.append(RealColumn(floats: floats, precision: precision))
     } else {
       out.precision = max(out.precision, precision)
-      try steps(&reader, counts, flat, into: &out.floats)
+      try steps(&reader, shape, into: &out.floats)
     }
   }
 
   /// Appends the candidates that best values and steps stand for.
   private func steps(
-    _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, _ flat: Int, into out: inout [Float]
+    _ reader: inout BlobReader, _ shape: Shape, into out: inout [Float]
   ) throws(ColumnError) {
+    let (counts, flat) = (shape.counts, shape.flat)
     let exponent = Int(try reader.byte())
     guard exponent <= 30 else { throw ColumnError("steps of 2^-\(exponent)") }
     let best = values.room(Float.self, counts.count)
@@ -233,13 +245,14 @@ final class ColumnDecoder {
           best, low, low + flat, counts.baseAddress, counts.count, 1 / Float(1 << exponent), $0)
       }
     }
-    try exceptions(&reader, counts, in: &out, from: start)
+    try exceptions(&reader, shape, in: &out, from: start)
   }
 
   /// Puts the candidates of rows that steps do not reproduce in their places.
   private func exceptions(
-    _ reader: inout BlobReader, _ counts: ArraySlice<Int32>, in out: inout [Float], from start: Int
+    _ reader: inout BlobReader, _ shape: Shape, in out: inout [Float], from start: Int
   ) throws(ColumnError) {
+    let counts = shape.counts
     let failed = try reader.count(counts.count)
     guard failed > 0 else { return }
     let rows = rows.room(Int32.self, failed)
@@ -255,6 +268,13 @@ final class ColumnDecoder {
       counts.withUnsafeBufferPointer { counts in
         guard var to = out.baseAddress?.advanced(by: start) else { return }
         var (row, from) = (0, exceptions)
+        if let each = shape.each {
+          for i in 0..<failed {
+            (to + Int(rows[i]) * each).update(from: from, count: each)
+            from += each
+          }
+          return
+        }
         for i in 0..<failed {
           while row < Int(rows[i]) {
             to += Int(counts[row])

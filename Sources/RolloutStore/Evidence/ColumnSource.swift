@@ -20,17 +20,37 @@ enum ColumnSource: Hashable {
     }
   }
 
-  /// Number of tokens, token_ids, loss_mask, logprobs, top_logprobs, entropies, top_token_ids, ids of the vocabulary.
-  func columns(withProbabilities: Bool, withCandidateIDs: Bool) -> String {
+  /// Whether anything is read from an evidence set.
+  var usesEvidence: Bool { !join.isEmpty }
+
+  /// What is read of the log's columns; `nil`: nothing.
+  func partOfBlock(withProbabilities: Bool, withCandidateIDs: Bool) -> TokenBlockReader.Part? {
+    switch self {
+    case .log where withProbabilities: withCandidateIDs ? .all : .withoutCandidateIDs
+    case .log, .tokens, .scored, .matched: .tokens
+    case .retokenized: nil
+    }
+  }
+
+  /// Number of tokens, where it is not that of the log; token_ids, loss_mask, logprobs, top_logprobs, entropies,
+  /// top_token_ids, ids of the vocabulary.
+  /// - Parameter hasRows: whether the log's tokens may stand in rows of their own: `t`.
+  func columns(hasRows: Bool, withProbabilities: Bool, withCandidateIDs: Bool) -> [String] {
+    func of(_ table: String?, _ names: String...) -> [String] {
+      names.map { name in table.map { "\($0).\(name)" } ?? "NULL" }
+    }
+    let rows = hasRows ? "t" : nil
     let tokens =
-      self == .retokenized
-      ? "coalesce(e.tokens, 0), e.token_ids, NULL" : "s.end_index - s.start_index, t.token_ids, t.loss_mask"
-    let table = self == .log ? "t" : "e"
-    let probabilities =
-      withProbabilities && self != .tokens
-      ? "\(table).logprobs, \(table).top_logprobs, \(table).entropies" : "NULL, NULL, NULL"
-    // Sets keep the ids beside the logprobs.
-    let ids = withProbabilities && withCandidateIDs && self == .log ? "t.top_token_ids" : "NULL"
-    return "\(tokens), \(probabilities), \(ids), \(self == .matched ? "e.token_ids" : "NULL")"
+      self == .retokenized ? ["coalesce(e.tokens, 0)", "e.token_ids", "NULL"] : ["NULL"] + of(rows, "token_ids", "loss_mask")
+    let probabilities: String? =
+      switch self {
+      case .log: rows
+      case .tokens: nil
+      case .scored, .matched, .retokenized: "e"
+      }
+    return tokens + of(withProbabilities ? probabilities : nil, "logprobs", "top_logprobs", "entropies")
+      // Sets keep the ids beside the logprobs.
+      + of(withProbabilities && withCandidateIDs && self == .log ? rows : nil, "top_token_ids")
+      + of(self == .matched ? "e" : nil, "token_ids")
   }
 }

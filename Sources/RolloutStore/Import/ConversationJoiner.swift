@@ -191,7 +191,7 @@ struct ConversationJoiner {
     try writer.execute(
       "UPDATE tool_call SET call_segment = NULL WHERE call_segment = ?", [segment])
     try writer.execute("UPDATE tool_call SET result_segment = NULL WHERE result_segment = ?", [segment])
-    try writer.execute("DELETE FROM segment_tokens WHERE segment = ?", [segment])
+    try writer.execute("DELETE FROM segment_columns WHERE segment = ?", [segment])
     try writer.execute("DELETE FROM segment WHERE id = ?", [segment])
   }
 
@@ -214,8 +214,11 @@ struct ConversationJoiner {
   }
 
   private func fill(segment: Int64, _ ids: [Int32]) throws {
+    let columns = Data(encoder.integers(ids[...]))
+    try writer.execute("INSERT INTO token_block (id, columns) VALUES (?,?)", [segment, columns])
     try writer.execute(
-      "INSERT INTO segment_tokens (segment, token_ids) VALUES (?,?)", [segment, Data(encoder.integers(ids[...]))])
+      "UPDATE segment SET token_block = ?1, block_offset = 0, token_ids_bytes = ?2 WHERE id = ?1",
+      [segment, columns.count])
   }
 
   /// The joined trajectory says what its parts said; its row replaces theirs.

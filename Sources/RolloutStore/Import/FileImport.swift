@@ -315,6 +315,8 @@ struct FileImport {
     guard records.count > 1 else { return try records.forEach { try write($0, raw, origin, &state) } }
     let before = state
     let counts = writer.counts
+    // What is kept back from here on is rolled back with the rest.
+    try writer.flush()
     do {
       try db.inSavepoint {
         for record in records { try write(record, raw, origin, &state) }
@@ -399,6 +401,7 @@ struct FileImport {
   }
 
   private func commit(state: String) throws {
+    try writer.flush()
     guard let source else { return try db.commit() }
     try writer.execute(
       """

@@ -64,6 +64,7 @@ public struct Importer {
         }
         try db.inTransaction(.immediate) {
           try finish(writer, interrupted: report.files.contains { $0.status == .interrupted })
+          try writer.flush()
           return .commit
         }
         try judgeWaiting(&report, db)

@@ -21,6 +21,8 @@ final class PathCache {
   private var order: [Int64] = []
   private var bytes = 0
   private let decoder = ColumnDecoder()
+  /// Writes what the writer keeps back.
+  var beforeReading: () throws -> Void = {}
   /// Bytes of columns that are kept, and number of entries.
   private static let limit = 8 << 20
   private static let maxEntries = 50_000
@@ -54,6 +56,7 @@ final class PathCache {
   /// A trajectory's own columns.
   private func columns(of id: Int64) throws -> TokenColumns {
     if let known = columns[id] { return known }
+    try beforeReading()
     let read = try TrajectoryColumns.read(id, db, decoder)
     columns[id] = read
     order.append(id)

@@ -10,6 +10,8 @@ struct PreparedTrajectory: Sendable {
   /// Units that the trajectory owns.
   var owned: Int
   var segments: [PreparedSegment]
+  /// The token columns of the segments.
+  var block: TokenBlock
   var evidence: Evidence
   /// Of everything the record says.
   var contentHash: UInt64
@@ -17,29 +19,11 @@ struct PreparedTrajectory: Sendable {
   var rowHash: UInt64
 }
 
-/// One own segment with its token columns as blobs.
+/// One own segment, and where its token columns stand in the record's block.
 struct PreparedSegment: Sendable {
   var segment: Segment
   var generated: Int
-  var tokens: EncodedTokens?
-}
-
-/// The blobs of a segment, one behind the other.
-struct EncodedTokens: Sendable {
-  var bytes: [UInt8] = []
-  var tokenIDs: Range<Int>?
-  var lossMask: Range<Int>?
-  var logprobs: Range<Int>?
-  var topLogprobs: Range<Int>?
-  var topTokenIDs: Range<Int>?
-  var entropies: Range<Int>?
-
-  /// Appends a blob and says where it stands.
-  fileprivate mutating func add(_ blob: [UInt8]?) -> Range<Int>? {
-    guard let blob else { return nil }
-    bytes += blob
-    return (bytes.count - blob.count)..<bytes.count
-  }
+  var place: TokenPlace?
 }
 
 /// Cuts and encodes trajectories.
@@ -58,6 +42,7 @@ final class TrajectoryPreparer {
     record.columns = nil
     var evidence: Evidence = []
     var segments: [PreparedSegment] = []
+    var block = TokenBlock()
     var own = ContentHash64()
     var flat = 0
     let branch = record.branchIndex
@@ -71,7 +56,7 @@ final class TrajectoryPreparer {
       own.add(segment)
       guard let columns else {
         segments.append(
-          PreparedSegment(segment: segment, generated: segment.isInserted ? 0 : segment.count, tokens: nil))
+          PreparedSegment(segment: segment, generated: segment.isInserted ? 0 : segment.count, place: nil))
         continue
       }
       let range = (segment.start - branch)..<(segment.end - branch)
@@ -79,40 +64,39 @@ final class TrajectoryPreparer {
       segments.append(
         PreparedSegment(
           segment: segment, generated: mask.count { $0 == 1 },
-          tokens: range.isEmpty ? nil : encode(columns, range, mask, &flat, &evidence, &own)))
+          place: range.isEmpty ? nil : encode(columns, range, mask, into: &block, &flat, &evidence, &own)))
     }
     if let columns { desk?.reclaim(columns) }
     return PreparedTrajectory(
       record: record, hasTokens: columns != nil, owned: columns?.count ?? segments.count, segments: segments,
-      evidence: evidence, contentHash: contentHash(record, own),
+      block: block, evidence: evidence, contentHash: contentHash(record, own),
       rowHash: rowHash(record, own))
   }
 
   private func encode(
-    _ columns: TokenColumns, _ range: Range<Int>, _ mask: ArraySlice<UInt8>, _ flat: inout Int,
-    _ evidence: inout Evidence, _ own: inout ContentHash64
-  ) -> EncodedTokens {
-    var out = EncodedTokens()
-    out.tokenIDs = out.add(encoder.integers(columns.tokenIDs[range]))
+    _ columns: TokenColumns, _ range: Range<Int>, _ mask: ArraySlice<UInt8>, into block: inout TokenBlock,
+    _ flat: inout Int, _ evidence: inout Evidence, _ own: inout ContentHash64
+  ) -> TokenPlace {
+    var out = block.begin(tokenIDs: encoder.integers(columns.tokenIDs[range]))
     columns.tokenIDs[range].withUnsafeBytes { own.add($0) }
     mask.withUnsafeBytes { own.add($0) }
-    out.lossMask = out.add(encoder.mask(mask))
+    out.lossMask = block.add(encoder.mask(mask))
     if let column = columns.logprobs, hasValue(column, range) {
-      out.logprobs = out.add(encoder.reals(column, range))
+      out.logprobs = block.add(encoder.reals(column, range))
       own.add(column, range)
       evidence.insert(.sampledLogprobs)
     }
     if let column = columns.entropies, hasValue(column, range) {
-      out.entropies = out.add(encoder.reals(column, range))
+      out.entropies = block.add(encoder.reals(column, range))
       own.add(column, range)
       evidence.insert(.entropies)
     }
     if let top = columns.topLogprobs {
       var n = 0
       for i in range { n += Int(top.counts[i]) }
-      out.topLogprobs = out.add(
+      out.topLogprobs = block.add(
         encoder.candidates(top, range, flat..<(flat + n), sampled: columns.tokenIDs[range], withIDs: false))
-      if n > 0 { out.topTokenIDs = out.add(encoder.integers(top.tokenIDs[flat..<(flat + n)])) }
+      if n > 0 { out.candidateIDs = block.add(candidateIDs: encoder.integers(top.tokenIDs[flat..<(flat + n)])) }
       if n > 0 {
         evidence.insert(.topLogprobs)
         top.counts[range].withUnsafeBytes { own.add($0) }

@@ -47,7 +47,7 @@ extension RecordWriter {
       segments[i].segment.start += length
       segments[i].segment.end += length
     }
-    _ = try insert(segments, trajectory: id, firstOrdinal: count)
+    _ = try insert(segments, prepared.block, trajectory: id, firstOrdinal: count)
     try rejoinToolCalls(of: id)
     for part in record.rewards {
       try execute(

@@ -219,7 +219,7 @@ extension RecordWriter {
       row.bind(origin.position.line)
       row.bind(origin.position.byteOffset)
     }
-    let segments = try insert(prepared.segments, trajectory: id, firstOrdinal: 0)
+    let segments = try insert(prepared.segments, prepared.block, trajectory: id, firstOrdinal: 0)
     try insertToolCalls(prepared.segments.map(\.segment), ids: segments, trajectory: id)
     for part in record.rewards {
       try hot.insertReward.run { row in
@@ -252,14 +252,16 @@ extension RecordWriter {
     }
   }
 
-  func insert(_ segments: [PreparedSegment], trajectory: Int64, firstOrdinal: Int) throws -> [Int64] {
-    var ids: [Int64] = []
+  func insert(
+    _ segments: [PreparedSegment], _ block: TokenBlock, trajectory: Int64, firstOrdinal: Int
+  ) throws -> [Int64] {
+    let ids = segments.map { _ in newID(.segment) }
+    let firstWithTokens = segments.firstIndex { $0.place != nil }.map { ids[$0] }
+    if let firstWithTokens { try insert(block, id: firstWithTokens) }
     for (i, prepared) in segments.enumerated() {
       let segment = prepared.segment
-      let id = newID(.segment)
-      ids.append(id)
       try insertSegment.run { row in
-        row.bind(id)
+        row.bind(ids[i])
         row.bind(trajectory)
         row.bind(firstOrdinal + i)
         row.bind(segment.kind.rawValue)
@@ -273,24 +275,30 @@ extension RecordWriter {
         row.bind(segment.arguments)
         row.bind(segment.text)
         row.bind(segment.extra)
+        let place = prepared.place
+        row.bind(place == nil ? nil : firstWithTokens)
+        row.bind(place?.offset)
+        row.bind(place?.tokenIDs)
+        row.bind(place?.lossMask)
+        row.bind(place?.logprobs)
+        row.bind(place?.entropies)
+        row.bind(place?.topLogprobs)
+        row.bind(place?.candidateIDs?.lowerBound)
+        row.bind(place?.candidateIDs?.count)
       }
-      if let tokens = prepared.tokens { try insert(tokens, segment: id) }
     }
     return ids
   }
 
-  /// Blobs are most of the bytes, so they are bound without copies.
-  private func insert(_ tokens: EncodedTokens, segment: Int64) throws {
-    try tokens.bytes.withUnsafeBytes { all in
-      try insertTokens.run { row in
-        row.bind(segment)
-        for range in [
-          tokens.tokenIDs, tokens.lossMask, tokens.logprobs, tokens.topLogprobs, tokens.entropies, tokens.topTokenIDs,
-        ] {
-          row.bind(lasting: range.map { UnsafeRawBufferPointer(rebasing: all[$0]) })
-        }
+  /// Blocks are most of the bytes, so they are bound without copies.
+  private func insert(_ block: TokenBlock, id: Int64) throws {
+    try block.columns.withUnsafeBytes { columns in
+      try insertBlock.run { row in
+        row.bind(id)
+        row.bind(lasting: columns)
       }
     }
+    try candidateIDs.add(block.candidateIDs, block: id)
   }
 
   /// Joins the calls and results of a trajectory anew, after segments were added to it.

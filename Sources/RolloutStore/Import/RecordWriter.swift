@@ -31,10 +31,11 @@ final class RecordWriter {
 
   /// The statements that run for every record.
   let hot: RecordStatements
-  /// The statements that run for every segment.
+  /// The statements that run for every segment and block.
   let insertSegment: Inserter
-  let insertTokens: Inserter
+  let insertBlock: Inserter
   let insertToolCall: Inserter
+  let candidateIDs: CandidateIDWriter
 
   private var nextID: [Int64] = []
   private var statements: [String: Statement] = [:]
@@ -68,14 +69,12 @@ final class RecordWriter {
       db,
       """
       INSERT INTO segment (id, trajectory, ordinal, kind, tool, start_index, end_index, generated, tool_call_id, status,
-        latency_s, arguments, text, extra) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        latency_s, arguments, text, extra, token_block, block_offset, token_ids_bytes, loss_mask_bytes, logprobs_bytes,
+        entropies_bytes, top_logprobs_bytes, top_token_ids_offset, top_token_ids_bytes)
+      VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
       """)
-    insertTokens = try Inserter(
-      db,
-      """
-      INSERT INTO segment_tokens (segment, token_ids, loss_mask, logprobs, top_logprobs, entropies, top_token_ids)
-      VALUES (?,?,?,?,?,?,?)
-      """)
+    insertBlock = try Inserter(db, "INSERT INTO token_block (id, columns) VALUES (?,?)")
+    candidateIDs = try CandidateIDWriter(db)
     insertToolCall = try Inserter(
       db,
       """
@@ -83,8 +82,12 @@ final class RecordWriter {
       VALUES (?,?,?,?,?,?,?)
       """)
     waiting = try Int.fetchOne(db, sql: "SELECT count(*) FROM quarantine WHERE waits_for IS NOT NULL") ?? 0
+    paths.beforeReading = { [candidateIDs] in try candidateIDs.flush() }
     try readIDs()
   }
+
+  /// Writes what was kept back, which belongs to the transaction that is about to end.
+  func flush() throws { try candidateIDs.flush() }
 
   // MARK: Rows
 
@@ -341,6 +344,7 @@ final class RecordWriter {
 
   /// A transaction was rolled back: what is remembered of its rows is wrong.
   func forget() throws {
+    candidateIDs.forget()
     try readIDs()
     runs.removeAll()
     groups.removeAll()

@@ -11,9 +11,8 @@ extension Store {
     _ selection: GroupSelection = GroupSelection(), workers: Int = 2,
     transform: @escaping @Sendable (ReplayGroup) throws -> Result, consume: (Result) throws -> Void
   ) throws {
-    // A connection each, so that they read at the same time. This one does for one of them, unless it also writes; a
-    // temporary database has no other.
-    let unused = Mutex<Store?>(queue.configuration.readonly ? self : nil)
+    let readers = Readers(of: self)
+    defer { readers.giveBack() }
     do {
       try OrderedPipeline(
         workers: workers, capacity: 2 * workers + 2,
@@ -22,8 +21,7 @@ extension Store {
           for group in groups { guard emit(group) else { return } }
         },
         makeTransform: {
-          let known: Store? = self.path.isEmpty ? self : unused.withLock { $0.take() }
-          let own = Swift.Result { try known ?? Store.open(self.path, for: .reading) }
+          let own = Swift.Result { try readers.take() }
           let decoder = ColumnDecoder()
           return { (group: GroupReader.Reference) in
             Swift.Result {
@@ -61,6 +59,42 @@ extension Store {
   }
 }
 
+/// Hands out a connection to each of some threads, so that they read at the same time.
+private final class Readers: Sendable {
+  private let store: Store
+  private let state = Mutex(State())
+
+  private struct State {
+    /// The store itself does for one of the threads, unless it also writes.
+    var isStoreFree = false
+    var taken: [Store] = []
+
+    mutating func takeStore() -> Bool {
+      defer { isStoreFree = false }
+      return isStoreFree
+    }
+  }
+
+  init(of store: Store) {
+    self.store = store
+    state.withLock { $0.isStoreFree = store.queue.configuration.readonly }
+  }
+
+  func take() throws -> Store {
+    // A temporary database has no other connection.
+    if store.path.isEmpty || state.withLock({ $0.takeStore() }) { return store }
+    let reader = try store.readers.withLock { $0.popLast() } ?? Store.open(store.path, for: .reading)
+    state.withLock { $0.taken.append(reader) }
+    return reader
+  }
+
+  /// Leaves the connections to the next ones who read.
+  func giveBack() {
+    let taken = state.withLock { $0.taken }
+    store.readers.withLock { $0 += taken }
+  }
+}
+
 /// Reads groups from the database in canonical order.
 struct GroupReader {
   let db: Database
@@ -90,7 +124,7 @@ struct GroupReader {
     guard let row else { throw StoreError(.failed, "a group is no longer in the database") }
     var stored = try trajectories(of: row)
     let overlay = try EvidenceOverlay(selection, db)
-    var segments = SegmentReader(db, selection, decoder, evidenceSet: overlay?.record.id)
+    var segments = try SegmentReader(db, selection, decoder, evidenceSet: overlay?.record.id)
     for i in stored.indices {
       try overlay?.apply(to: &stored[i])
       try segments.read(&stored[i])

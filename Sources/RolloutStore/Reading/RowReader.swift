@@ -35,9 +35,9 @@ struct RowReader {
 
     /// `nil` for NULL.
     func text(_ column: Int32) -> String? {
-      guard let bytes = sqlite3_column_text(handle, column) else { return nil }
-      let count = Int(sqlite3_column_bytes(handle, column))
-      return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+      // Asked for as a text, it would be copied for a zero byte at its end.
+      guard let bytes = blob(column) else { return nil }
+      return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The bytes where SQLite holds them, which is until the next row is asked for; `nil` for NULL.
@@ -51,35 +51,44 @@ struct RowReader {
 
   /// Runs the statement with its parameters bound, and calls the body with each row.
   func forEach(_ parameters: Int64..., body: (Row) throws -> Void) throws {
-    try run {
-      for value in parameters { $0.bind(value) }
-    } rows: { next in
-      while let row = try next() { try body(row) }
-    }
+    begin { for value in parameters { $0.bind(value) } }
+    defer { close() }
+    while let row = try next() { try body(row) }
   }
 
   /// What is read from the first row; `nil` if there is none.
   func first<Value>(_ values: (inout Parameters) -> Void, read: (Row) throws -> Value) throws -> Value? {
-    try run(values) { next in try next().map(read) }
+    begin(values)
+    defer { close() }
+    return try next().map(read)
   }
 
-  private func run<Value>(
-    _ values: (inout Parameters) -> Void, rows: (_ next: () throws -> Row?) throws -> Value
-  ) throws -> Value {
+  /// Runs the statement with its parameter bound and gives its first row, which stays valid until `close` or the next run
+  /// of the statement.
+  func open(_ parameter: Int64) throws -> Row? {
+    begin { $0.bind(parameter) }
+    return try next()
+  }
+
+  /// Ends a run of the statement.
+  func close() { sqlite3_reset(statement.sqliteStatement) }
+
+  private func begin(_ values: (inout Parameters) -> Void) {
     let handle = statement.sqliteStatement
     // A statement that was left amid its rows, by an error, starts over.
     sqlite3_reset(handle)
     var parameters = Parameters(handle)
     values(&parameters)
-    defer { sqlite3_reset(handle) }
-    return try rows {
-      switch sqlite3_step(handle) {
-      case SQLITE_ROW: return Row(handle: handle)
-      case SQLITE_DONE: return nil
-      case let code:
-        throw DatabaseError(
-          resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
-      }
+  }
+
+  private func next() throws -> Row? {
+    let handle = statement.sqliteStatement
+    switch sqlite3_step(handle) {
+    case SQLITE_ROW: return Row(handle: handle)
+    case SQLITE_DONE: return nil
+    case let code:
+      throw DatabaseError(
+        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
     }
   }
 }
