@@ -242,7 +242,9 @@ import Testing
 
   /// A database of the version before has no attributions, and is read all the same.
   @Test func anOlderDatabaseIsRead() throws {
-    let queue = try DatabaseQueue(path: trial.database)
+    var configuration = Configuration()
+    configuration.foreignKeysEnabled = false
+    let queue = try DatabaseQueue(path: trial.database, configuration: configuration)
     try queue.write { db in
       // What later versions made, newest first.
       let made = try Row.fetchAll(
