@@ -22,7 +22,7 @@ import Testing
 
   /// A child that repeats its parent's first tokens.
   private static func child(_ id: String, _ third: Int) -> String {
-    #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","parent_id":"a","branch_token_index":3,"#
+    #"{"kind":"trajectory","group_id":"g","trajectory_id":"\#(id)","parent_id":"a","prefix":"full","branch_token_index":3,"#
       + #""token_ids":[5,6,\#(third),1],"loss_mask":[1,1,0,1],"logprobs":[-0.1,-0.2,null,-0.7],"#
       + #""top_logprobs":{"counts":[2,1,0,1],"token_ids":[5,50,6,1],"logprobs":[-0.1,-3,-0.2,-0.7]},"reward":0}"#
   }
@@ -65,7 +65,7 @@ import Testing
   }
 
   /// Rows and blocks, alone and mixed, give the same columns to the analyses, to SQL and to the check of prefixes.
-  @Test(arguments: [false, true]) func rowsOfEarlierVersions(mixed: Bool) throws {
+  @Test(arguments: [false, true]) func rowsOfEarlierVersions(repeated: Bool) throws {
     let (columns, groups) = (try trial.strings(Self.view), try trial.groups().map { "\($0)" })
     #expect(columns.count == 3 && !groups.isEmpty)
     try moveToRows()
@@ -73,14 +73,18 @@ import Testing
     #expect(try trial.strings(Self.view) == columns)
     #expect(try trial.groups().map { "\($0)" } == groups)
 
-    let fresh = try ImportTrial()
     let children = [Self.child("b", 7), Self.child("c", 70)]
-    try fresh.run(lines: [Self.parent] + children, "whole.jsonl")
-    if !mixed { try trial.folder.write([Self.parent] + children, "whole.jsonl") }
-    try trial.run(lines: mixed ? children : [Self.parent] + children, mixed ? "rest.jsonl" : "whole.jsonl")
+    let fresh = try ImportTrial()
+    try fresh.run(lines: [Self.parent] + children)
+    // The same file, grown; or the rest in one of its own, whose run is named by the parent's.
+    if repeated {
+      try trial.run(lines: [Self.parent] + children)
+    } else {
+      try trial.run(lines: [#"{"kind":"run","run_id":"log"}"#] + children, "rest.jsonl")
+    }
     #expect(try trial.strings(Self.view).count == 4)
-    #expect(try trial.strings("SELECT reason FROM quarantine") == ["prefix_mismatch"])
-    #expect(try fresh.strings("SELECT reason FROM quarantine") == ["prefix_mismatch"])
+    #expect(try trial.strings("SELECT reason FROM quarantine") == ["prefix_disagrees"])
+    #expect(try fresh.strings("SELECT reason FROM quarantine") == ["prefix_disagrees"])
     let trajectories = try trial.groups().flatMap(\.trajectories).map { "\($0)" }
     #expect(try trajectories == fresh.groups().flatMap(\.trajectories).map { "\($0)" })
   }
