@@ -74,9 +74,10 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
       stop()
       threads.wait()
     }
+    let home = arpo_current_processor()
     for number in 0..<workers {
       start {
-        arpo_spread_thread(Int32(number))
+        arpo_spread_thread(home, Int32(number))
         let transform = self.makeTransform()
         while let (number, item) = self.take() { self.put(transform(item), number) }
       }

@@ -6,9 +6,11 @@
 // that decompresses, lost a third of its time to that. Does nothing where the system knows no such thing.
 void arpo_run_as_batch(void);
 
-/// Puts the calling thread on one of the processors, and leaves it free to move: threads that begin together are otherwise
-/// often queued behind each other on one processor for milliseconds, while the next one has nothing to do.
-///
-/// \param number of the thread among those that begin together.
-void arpo_spread_thread(int number);
+// The processor that the calling thread runs on; -1 where that cannot be told.
+int arpo_current_processor(void);
+
+// Moves the calling thread to a processor, and leaves it free to move on: threads that begin together are otherwise often
+// queued behind each other on one processor for milliseconds, while the next one has nothing to do. `home` is where the
+// thread runs that they were begun by, the last one to be given another; `number` counts those that begin together.
+void arpo_spread_thread(int home, int number);
 #endif

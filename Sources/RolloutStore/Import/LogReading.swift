@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import RolloutLogs
 import Synchronization
@@ -42,7 +43,9 @@ public final class LogReading: Sendable {
     self.start = start
     let isUnwanted = Flag()
     self.isUnwanted = isUnwanted
+    let home = arpo_current_processor()
     let thread = Thread {
+      arpo_spread_thread(home, 0)
       start.finish(
         Result { () throws(InputError) in
           let log = try OpenedLog(path: path, options: options, isCancelled: { isUnwanted.isSet || isCancelled() })
