@@ -49,9 +49,8 @@ let package = Package(
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ],
       resources: [
-        .embedInCode("Migrations/v1.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
-        .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"),
-        .embedInCode("Migrations/v6.sql"),
+        .embedInCode("Migrations/rollouts.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
+        .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"), .embedInCode("Migrations/v6.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),

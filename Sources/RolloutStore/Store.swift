@@ -17,7 +17,7 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// An arpo-replay database: one SQLite file with a public schema (`Migrations/v1.sql`).
+/// An arpo-replay database: one SQLite file with a public schema (`Migrations/rollouts.sql`).
 ///
 ///     let store = try Store.open("runs.db", for: .writing)
 ///
@@ -26,7 +26,7 @@ public final class Store: Sendable {
   public enum Access: Sendable { case reading, writing }
 
   /// The schema that this version writes and reads.
-  public static var schemaVersion: Int { migrations.count }
+  public static var schemaVersion: Int { migrations.count + 1 }
   /// `ARPO` in ASCII, in the file's header.
   static let applicationID = 0x4152_504F
 
@@ -124,27 +124,29 @@ public final class Store: Sendable {
 
   // MARK: Migrations
 
-  /// Statements that lead from version n to version n + 1.
+  /// Statements that make a new database: changing tables step by step would take longer than making them.
+  private static let tables = [
+    PackageResources.rollouts_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
+  ].map { String(decoding: $0, as: UTF8.self) }
+
+  /// Statements that lead from version n + 1 to version n + 2.
   private static let migrations = [
-    PackageResources.v1_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
-    PackageResources.v5_sql, PackageResources.v6_sql,
-  ]
+    PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql, PackageResources.v5_sql,
+    PackageResources.v6_sql,
+  ].map { String(decoding: $0, as: UTF8.self) }
 
   private func migrate() throws {
     try queue.writeWithoutTransaction { db in
       guard try Self.version(db, path) < Self.schemaVersion else { return }
       try db.inTransaction(.immediate) {
         // Another program may have been faster.
-        var version = try Self.version(db, path)
+        let version = try Self.version(db, path)
         if version == 0, try !Self.isEmpty(db) {
           throw StoreError(.notADatabase, "\(path) is a SQLite database of another program")
         }
-        while version < Self.schemaVersion {
-          try db.execute(sql: String(decoding: Self.migrations[version], as: UTF8.self))
-          version += 1
-          try db.execute(sql: "PRAGMA user_version = \(version)")
-        }
-        try db.execute(sql: "PRAGMA application_id = \(Self.applicationID)")
+        for sql in version == 0 ? Self.tables[...] : Self.migrations[(version - 1)...] { try db.execute(sql: sql) }
+        try db.execute(
+          sql: "PRAGMA user_version = \(Self.schemaVersion); PRAGMA application_id = \(Self.applicationID)")
         return .commit
       }
     }
@@ -177,5 +179,5 @@ public final class Store: Sendable {
   }
 
   /// The statements that make the schema, with their comments.
-  public static var schema: String { migrations.map { String(decoding: $0, as: UTF8.self) }.joined() }
+  public static var schema: String { tables.joined() }
 }

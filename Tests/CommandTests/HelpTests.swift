@@ -93,8 +93,7 @@ import TestSupport
       database, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%'")
     #expect(names.count > 15)
     for case .some(let name) in names {
-      let ways = ["CREATE TABLE \(name) (", "CREATE VIEW \(name) AS", "RENAME TO \(name);"]
-      #expect(ways.contains { run.text.contains($0) }, "\(name)")
+      #expect(run.text.contains("CREATE TABLE \(name) (") || run.text.contains("CREATE VIEW \(name) AS"), "\(name)")
     }
     let lines = run.text.split(separator: "\n", omittingEmptySubsequences: false)
     var (made, columns, table) = (0, 0, "")

@@ -34,4 +34,29 @@ import Testing
     }
     #expect(try DatabaseDump.value(old, "PRAGMA user_version") == "\(Store.schemaVersion)")
   }
+
+  /// An older database that was brought up to date has the tables, columns, indexes, references and views of a new one.
+  @Test func theSchemaIsThatOfANewDatabase() throws {
+    let folder = try TemporaryFolder()
+    let (old, new) = (folder.path("old.db"), folder.path("new.db"))
+    try FileManager.default.copyItem(
+      at: TestPaths.fixtures.appending(path: "stores/entropy-v1.sqlite"), to: URL(filePath: old))
+    for path in [old, new] { _ = try Store.open(path, for: .writing) }
+    for sql in [
+      """
+      SELECT m.type || ' ' || m.name || ' ' || json_array(c.cid, c.name, c.type, c."notnull", c.dflt_value, c.pk)
+      FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type IN ('table', 'view') ORDER BY m.name, c.cid
+      """,
+      """
+      SELECT m.name || ' ' || json_array(f."table", f."from", f."to", f.on_delete) FROM sqlite_master m
+      JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' ORDER BY m.name, f."from"
+      """,
+      "SELECT type || ' ' || name || coalesce(sql, '') FROM sqlite_master WHERE type IN ('view', 'index') ORDER BY name",
+      "SELECT name || ' ' || strict || ' ' || wr FROM pragma_table_list WHERE schema = 'main' ORDER BY name",
+      "PRAGMA user_version", "PRAGMA application_id",
+    ] {
+      let (a, b) = (try DatabaseDump.strings(old, sql), try DatabaseDump.strings(new, sql))
+      #expect(a == b && !a.isEmpty, "\(DatabaseDump.differences(a.map { $0 ?? "" }, b.map { $0 ?? "" }))")
+    }
+  }
 }
