@@ -63,7 +63,7 @@ public final class Store: Sendable {
         try startWriteAheadLog(db)
         try db.execute(sql: "PRAGMA synchronous = NORMAL")
         // A large log of changes costs less than copying pages back every few megabytes.
-        try db.execute(sql: "PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA cache_size = -8000")
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = \(autocheckpoint); PRAGMA cache_size = -2000")
       }
       try db.execute(sql: "PRAGMA temp_store = MEMORY")
       // Pages are read where the system keeps them; but mapped pages count as memory, which must not grow with the file.

@@ -26,7 +26,7 @@ public final class LogInput {
   private var atEnd = false
   private var decoder: any StreamDecoder
 
-  private static let chunk = 1 << 18
+  private static let chunk = 1 << 17
   private static let bufferCount = 4
   /// Shorter logs are hashed without a thread.
   private static let hashedInline = 1 << 20

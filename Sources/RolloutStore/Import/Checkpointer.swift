@@ -22,7 +22,7 @@ final class Checkpointer {
   ///     the length it waits however much it is. Pages that are written over cost less than new ones, and a short file
   ///     less than a long one when it is cut off at the end.
   /// - Returns: `nil` if there is no second connection to be had; the writer then copies as SQLite does by itself.
-  init?(_ db: Database, path: String, stepBytes: Int = 1600 << 10, limitBytes: Int = 8 << 20) throws {
+  init?(_ db: Database, path: String, stepBytes: Int = 1600 << 10, limitBytes: Int = 4 << 20) throws {
     var handle: OpaquePointer?
     guard sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, nil) == SQLITE_OK, let handle else {
       sqlite3_close(handle)
