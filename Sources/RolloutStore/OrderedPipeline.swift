@@ -8,15 +8,19 @@ import Synchronization
 ///
 /// The producer runs in a thread of its own, the workers in theirs, the consumer in the caller's. At most `capacity` items
 /// are on their way at once, which bounds memory however long the stream is. The producer begins at once, the workers with
-/// the consumer; all end when everything is consumed, or by `stop`.
+/// the consumer; all end when everything is consumed, or by `stop`. Items that are all there already need no producer.
 ///
 /// Whoever has to wait does so on a semaphore of its own, so that a thread is woken only when there is something for it:
 /// with one condition for all, every block of a log woke every thread.
 final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
   private let workers: Int
+  /// What the workers take by themselves; `nil` where a producer hands them one item after the other.
+  private let given: [Item]?
+  /// Results that must be there before a consumer is woken who waits; he gets the last ones however few they are.
+  private let batch: Int
   private let makeTransform: @Sendable () -> (Item) -> Result
   private let state = Mutex(State())
-  /// Counts items that may still be produced.
+  /// Counts items that may still be produced, or taken where they are given.
   private let room = DispatchSemaphore(value: 0)
   /// Counts items that wait for a worker.
   private let work = DispatchSemaphore(value: 0)
@@ -31,15 +35,20 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
     var consumed = 0
     var isFinished = false
     var isStopped = false
+    /// Of the given items, those that a worker has taken.
+    var taken = 0
     var isConsumerWaiting = false
     var error: (any Error)?
 
-    /// Whether the consumer has something to do.
-    var isReady: Bool { results[consumed] != nil || (isFinished && consumed == produced) }
+    /// Whether the consumer has something to do that is worth waking it.
+    func isReady(_ batch: Int) -> Bool {
+      guard results[consumed] != nil else { return isFinished && consumed == produced }
+      return results.count >= batch || consumed + results.count == produced
+    }
 
     /// Whether the consumer must be woken; at most once for every time that it waits.
-    mutating func wakesConsumer() -> Bool {
-      guard isConsumerWaiting, isReady else { return false }
+    mutating func wakesConsumer(_ batch: Int) -> Bool {
+      guard isConsumerWaiting, isReady(batch) else { return false }
       isConsumerWaiting = false
       return true
     }
@@ -54,6 +63,8 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
   ) {
     self.workers = max(1, workers)
     self.makeTransform = makeTransform
+    given = nil
+    batch = 1
     for _ in 0..<capacity { room.signal() }
     start {
       do {
@@ -63,6 +74,22 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
         self.finish(error)
       }
     }
+  }
+
+  /// - Parameter items: all there are.
+  init(
+    workers: Int, capacity: Int, items: [Item], makeTransform: @escaping @Sendable () -> (Item) -> Result
+  ) {
+    self.workers = max(1, workers)
+    self.makeTransform = makeTransform
+    given = items
+    // Short work is not worth a change of threads for every result.
+    batch = max(1, capacity / 2)
+    state.withLock { state in
+      state.produced = items.count
+      state.isFinished = true
+    }
+    for _ in 0..<capacity { room.signal() }
   }
 
   /// Gets the results in order, and returns when all threads have ended.
@@ -91,8 +118,10 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
       state.isStopped = true
       state.waiting.removeAll()
     }
-    room.signal()
-    for _ in 0..<workers { work.signal() }
+    for _ in 0..<workers {
+      room.signal()
+      work.signal()
+    }
   }
 
   private func start(_ body: @escaping @Sendable () -> Void) {
@@ -122,21 +151,32 @@ final class OrderedPipeline<Item: Sendable, Result: Sendable>: Sendable {
     let wakes = state.withLock { state in
       state.isFinished = true
       state.error = error
-      return state.wakesConsumer()
+      return state.wakesConsumer(batch)
     }
     if wakes { ready.signal() }
     for _ in 0..<workers { work.signal() }
   }
 
   private func take() -> (Int, Item)? {
+    if let given { return take(from: given) }
     work.wait()
     return state.withLock { $0.isStopped || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }
+  }
+
+  private func take(from items: [Item]) -> (Int, Item)? {
+    room.wait()
+    let number: Int? = state.withLock { state in
+      guard !state.isStopped, state.taken < items.count else { return nil }
+      defer { state.taken += 1 }
+      return state.taken
+    }
+    return number.map { ($0, items[$0]) }
   }
 
   private func put(_ result: Result, _ number: Int) {
     let wakes = state.withLock { state in
       state.results[number] = result
-      return state.wakesConsumer()
+      return state.wakesConsumer(batch)
     }
     if wakes { ready.signal() }
   }

@@ -18,10 +18,7 @@ struct StoredTrajectory {
 
 extension GroupReader {
   /// A group's trajectories without segments and columns, in canonical order.
-  func trajectories(of group: Row) throws -> [StoredTrajectory] {
-    let dataSource: String? = group["data_source"]
-    let policyVersion: Int? = group["policy_version"]
-    let step: Int? = group["step"]
+  func trajectories(of group: GroupRow) throws -> [StoredTrajectory] {
     let branches =
       selection.withBranches
       ? "branch, iif(extra LIKE '%\"branch_decisions\"%', extra, NULL)" : "NULL, NULL"
@@ -35,11 +32,11 @@ extension GroupReader {
       ORDER BY rollout_index IS NULL, rollout_index, trajectory_id
       """)
     var out: [StoredTrajectory] = []
-    try rows.forEach(group["id"]) { row in
+    try rows.forEach(group.id) { row in
       var trajectory = ReplayTrajectory(
         id: row.text(3) ?? "", declaredParent: nil, declaredBranch: row.int(2), rolloutIndex: row.optionalInt(4),
-        reward: row.double(5), multiplicity: row.int(6), step: row.optionalInt(7) ?? step,
-        dataSource: row.text(8) ?? dataSource, policyVersion: row.optionalInt(9) ?? policyVersion,
+        reward: row.double(5), multiplicity: row.int(6), step: row.optionalInt(7) ?? group.step,
+        dataSource: row.text(8) ?? group.dataSource, policyVersion: row.optionalInt(9) ?? group.policyVersion,
         finishReason: row.text(10), evidence: Evidence(rawValue: row.int(11)), entropyKind: row.text(12), segments: [],
         columns: nil)
       if selection.withBranches {

@@ -14,12 +14,9 @@ extension Store {
     let readers = Readers(of: self)
     defer { readers.giveBack() }
     do {
+      let groups = try queue.read { try GroupReader(db: $0, selection: selection).groups() }
       try OrderedPipeline(
-        workers: workers, capacity: 2 * workers + 2,
-        produce: { emit in
-          let groups = try self.queue.read { try GroupReader(db: $0, selection: selection).groups() }
-          for group in groups { guard emit(group) else { return } }
-        },
+        workers: workers, capacity: 2 * workers + 2, items: groups,
         makeTransform: {
           let own = Swift.Result { try readers.take() }
           let decoder = ColumnDecoder()
@@ -118,9 +115,14 @@ struct GroupReader {
 
   /// A group with its token columns, the values of the evidence set in the place of the logged ones.
   func read(_ group: Reference, _ decoder: ColumnDecoder) throws -> ReplayGroup {
-    let row = try Row.fetchOne(
-      db.cachedStatement(sql: "SELECT id, group_id, step, data_source, policy_version FROM prompt_group WHERE id = ?"),
-      arguments: [group.id])
+    let row = try RowReader(db, "SELECT group_id, step, data_source, policy_version FROM prompt_group WHERE id = ?")
+      .first {
+        $0.bind(group.id)
+      } read: { row in
+        GroupRow(
+          id: group.id, name: row.text(0) ?? "", step: row.optionalInt(1), dataSource: row.text(2),
+          policyVersion: row.optionalInt(3))
+      }
     guard let row else { throw StoreError(.failed, "a group is no longer in the database") }
     var stored = try trajectories(of: row)
     let overlay = try EvidenceOverlay(selection, db)
@@ -132,7 +134,16 @@ struct GroupReader {
     try Self.link(&stored)
     if stored.contains(where: { $0.source == .retokenized }) { StoredTrajectory.countTokens(&stored) }
     return ReplayGroup(
-      run: group.run, id: row["group_id"], step: row["step"], trajectories: stored.map(\.trajectory))
+      run: group.run, id: row.name, step: row.step, trajectories: stored.map(\.trajectory))
+  }
+
+  /// What a group's row says of all its trajectories.
+  struct GroupRow {
+    var id: Int64
+    var name: String
+    var step: Int?
+    var dataSource: String?
+    var policyVersion: Int?
   }
 
   /// The selected groups of a run, in no order.

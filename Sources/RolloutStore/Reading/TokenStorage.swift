@@ -12,7 +12,7 @@ struct TokenStorage {
 
   /// A database of an earlier version is read as it is.
   init(_ db: Database) throws {
-    let version = try Int.fetchOne(db.cachedStatement(sql: "PRAGMA user_version")) ?? 0
+    let version = try RowReader(db, "PRAGMA user_version").first({ _ in }, read: { $0.int(0) }) ?? 0
     rowsHaveIDColumn = version >= 5
     guard version >= 6 else {
       blocks = nil
@@ -20,7 +20,7 @@ struct TokenStorage {
       return
     }
     blocks = try TokenBlockReader(db)
-    let hasRows = try Bool.fetchOne(db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM segment_columns)"))
+    let hasRows = try RowReader(db, "SELECT 1 FROM segment_columns LIMIT 1").first({ _ in }, read: { _ in true })
     rows = hasRows == true ? "segment_columns" : nil
   }
 }
