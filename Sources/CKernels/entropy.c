@@ -197,6 +197,32 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
     if (missing[0] | missing[1] | missing[2] | missing[3]) *flags |= ARPO_CANDIDATE_MISSING;                           \
   }                                                                                                                    \
                                                                                                                        \
+  /* The same where neither the smallest candidate nor the sampled one is looked for. */                               \
+  INLINE void name##_add_plain(const REAL *l, const double *p, const double *t, int32_t count, double *s, double *z,   \
+                               uint8_t *flags) {                                                                       \
+    d4 zs = {0, 0, 0, 0}, ss = {0, 0, 0, 0};                                                                           \
+    name##_i4 missing = {0, 0, 0, 0};                                                                                  \
+    int32_t i = 0;                                                                                                     \
+    for (; i + 4 <= count; i += 4) {                                                                                   \
+      d4 p4, t4;                                                                                                       \
+      name##_v4 l4;                                                                                                    \
+      memcpy(&p4, p + i, sizeof p4);                                                                                   \
+      memcpy(&t4, t + i, sizeof t4);                                                                                   \
+      memcpy(&l4, l + i, sizeof l4);                                                                                   \
+      zs += p4;                                                                                                        \
+      ss += t4;                                                                                                        \
+      missing |= l4 != l4;                                                                                             \
+    }                                                                                                                  \
+    for (int32_t j = 0; i < count; i++, j++) {                                                                         \
+      zs[j] += p[i];                                                                                                   \
+      ss[j] += t[i];                                                                                                   \
+      if (l[i] != l[i]) missing[j] = -1;                                                                               \
+    }                                                                                                                  \
+    *z += (zs[0] + zs[2]) + (zs[1] + zs[3]);                                                                           \
+    *s += (ss[0] + ss[2]) + (ss[1] + ss[3]);                                                                           \
+    if (missing[0] | missing[1] | missing[2] | missing[3]) *flags |= ARPO_CANDIDATE_MISSING;                           \
+  }                                                                                                                    \
+                                                                                                                       \
   /* p = e^(scale l) and t = -p scale l. What is no number gives p = 9e-308, which no sum notices. */                  \
   INLINE void weigh(const REAL *restrict l, size_t count, double scale, double *restrict p, double *restrict t) {      \
     INTERLEAVED                                                                                                        \
@@ -217,16 +243,26 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
       for (; token < tokens && flat + (size_t)counts[token] <= CHUNK; token++) {                                       \
         flat += (size_t)counts[token];                                                                                 \
         out.s[token] = out.z[token] = 0;                                                                               \
-        out.lowest[token] = INFINITY;                                                                                  \
+        if (out.lowest) out.lowest[token] = INFINITY;                                                                  \
         out.flags[token] = 0;                                                                                          \
       }                                                                                                                \
       if (token > first) {                                                                                             \
         weigh(logprobs, flat, scale, p, t);                                                                            \
         size_t at = 0;                                                                                                 \
-        for (size_t i = first; i < token; i++) {                                                                       \
-          add_token(logprobs + at, ids ? ids + at : own_places, p + at, t + at, counts[i],                             \
-                    ids ? sampled[i] : place_of(places[i]), out.s + i, out.z + i, out.lowest + i, out.flags + i);      \
-          at += (size_t)counts[i];                                                                                     \
+        if (ids == NULL && out.lowest == NULL) {                                                                       \
+          for (size_t i = first; i < token; i++) {                                                                     \
+            name##_add_plain(logprobs + at, p + at, t + at, counts[i], out.s + i, out.z + i, out.flags + i);           \
+            if (place_of(places[i]) >= 0 && places[i] < counts[i]) out.flags[i] |= ARPO_SAMPLED_LISTED;                \
+            at += (size_t)counts[i];                                                                                   \
+          }                                                                                                            \
+        } else {                                                                                                       \
+          for (size_t i = first; i < token; i++) {                                                                     \
+            double lowest = INFINITY;                                                                                  \
+            add_token(logprobs + at, ids ? ids + at : own_places, p + at, t + at, counts[i],                           \
+                      ids ? sampled[i] : place_of(places[i]), out.s + i, out.z + i, &lowest, out.flags + i);           \
+            if (out.lowest) out.lowest[i] = lowest;                                                                    \
+            at += (size_t)counts[i];                                                                                   \
+          }                                                                                                            \
         }                                                                                                              \
         logprobs += flat;                                                                                              \
         if (ids) ids += flat;                                                                                          \
@@ -234,19 +270,20 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
       }                                                                                                                \
       /* One token with more candidates than a chunk holds. */                                                         \
       out.s[token] = out.z[token] = 0;                                                                                 \
-      out.lowest[token] = INFINITY;                                                                                    \
       out.flags[token] = 0;                                                                                            \
+      double lowest = INFINITY;                                                                                        \
       int32_t wanted = ids ? sampled[token] : place_of(places[token]);                                                 \
       for (size_t left = (size_t)counts[token]; left > 0;) {                                                           \
         size_t n = left < CHUNK ? left : CHUNK;                                                                        \
         weigh(logprobs, n, scale, p, t);                                                                               \
         add_token(logprobs, ids ? ids : own_places, p, t, (int32_t)n, wanted, out.s + token, out.z + token,            \
-                  out.lowest + token, out.flags + token);                                                              \
+                  &lowest, out.flags + token);                                                              \
         logprobs += n;                                                                                                 \
         /* Places lie in the first chunk. */                                                                           \
         if (ids) ids += n; else wanted = -1;                                                                           \
         left -= n;                                                                                                     \
       }                                                                                                                \
+      if (out.lowest) out.lowest[token] = lowest;                                                                      \
       token++;                                                                                                         \
     }                                                                                                                  \
   }

@@ -52,4 +52,75 @@ import TestSupport
     }
     #expect(kernelLog([1]) == [0])
   }
+
+  private struct Sums: Equatable {
+    var s: [UInt64] = []
+    var z: [UInt64] = []
+    var lowest: [Double] = []
+    var flags: [UInt8] = []
+  }
+
+  private func sums(
+    _ logprobs: [Float], ids: [Int32]?, _ counts: [Int32], _ sampled: [Int32], _ places: [UInt8], withLowest: Bool
+  ) -> Sums {
+    let n = counts.count
+    var (s, z) = ([Double](repeating: -1, count: n), [Double](repeating: -1, count: n))
+    var lowest = [Double](repeating: .infinity, count: n)
+    var flags = [UInt8](repeating: 99, count: n)
+    s.withUnsafeMutableBufferPointer { s in
+      z.withUnsafeMutableBufferPointer { z in
+        lowest.withUnsafeMutableBufferPointer { lowest in
+          flags.withUnsafeMutableBufferPointer { flags in
+            let out = arpo_candidate_sums(
+              s: s.baseAddress, z: z.baseAddress, lowest: withLowest ? lowest.baseAddress : nil, flags: flags.baseAddress)
+            if let ids {
+              arpo_candidate_sums_float(logprobs, ids, counts, sampled, places, n, 1, out)
+            } else {
+              arpo_candidate_sums_float(logprobs, nil, counts, sampled, places, n, 1, out)
+            }
+          }
+        }
+      }
+    }
+    return Sums(s: s.map(\.bitPattern), z: z.map(\.bitPattern), lowest: lowest, flags: flags)
+  }
+
+  /// Ids or places, with the smallest candidate or without: the sums are the same bits, and so is what is said of them.
+  @Test func sumsAreTheSameBits() {
+    var random = SeededGenerator(seed: 13)
+    for _ in 0..<60 {
+      var (logprobs, ids, counts, sampled, places) = ([Float](), [Int32](), [Int32](), [Int32](), [UInt8]())
+      for _ in 0..<Int.random(in: 1...40, using: &random) {
+        let longest = Int.random(in: 0...9, using: &random) == 0 ? 700 : 24
+        let count = Int.random(in: 0...longest, using: &random)
+        let place = Int.random(in: -1...min(254, max(count - 1, -1)), using: &random)
+        for i in 0..<count {
+          let isMissing = Int.random(in: 0..<200, using: &random) == 0
+          logprobs.append(isMissing ? .nan : -Float.random(in: 0...12, using: &random))
+          ids.append(Int32(i * 3))
+        }
+        counts.append(Int32(count))
+        sampled.append(place < 0 ? 1 : Int32(place * 3))
+        places.append(place < 0 ? 255 : UInt8(place))
+      }
+      let full = sums(logprobs, ids: ids, counts, sampled, places, withLowest: true)
+      #expect(sums(logprobs, ids: nil, counts, sampled, places, withLowest: true) == full)
+      for ids in [ids, nil] {
+        var plain = sums(logprobs, ids: ids, counts, sampled, places, withLowest: false)
+        #expect(plain.lowest.allSatisfy { $0 == .infinity })
+        plain.lowest = full.lowest
+        #expect(plain == full)
+      }
+      var at = 0
+      for (i, count) in counts.enumerated() {
+        let own = logprobs[at..<(at + Int(count))]
+        at += Int(count)
+        let z = own.reduce(0) { $1.isNaN ? $0 : $0 + exp(Double($1)) }
+        #expect(abs(Double(bitPattern: full.z[i]) - z) < 1e-12)
+        let isListed = full.flags[i] & UInt8(ARPO_SAMPLED_LISTED) != 0
+        #expect(isListed == (places[i] != 255))
+        #expect((full.flags[i] & UInt8(ARPO_CANDIDATE_MISSING) != 0) == own.contains { $0.isNaN })
+      }
+    }
+  }
 }

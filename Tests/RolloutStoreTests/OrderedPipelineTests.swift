@@ -36,6 +36,46 @@ import Testing
     #expect(onTheirWay.withLock { $0.most } <= capacity + 1)
   }
 
+  /// The same for items that are all there, of which few or none may be left over for the last round.
+  @Test(arguments: [(1, 1), (1, 3), (2, 2), (2, 6), (3, 8), (8, 4)], [0, 1, 2, 5, 6, 7, 300]) func givenItems(
+    shape: (workers: Int, capacity: Int), count: Int
+  ) throws {
+    let onTheirWay = Mutex((now: 0, most: 0))
+    var results: [Int] = []
+    try OrderedPipeline(
+      workers: shape.workers, capacity: shape.capacity, items: Array(0..<count),
+      makeTransform: {
+        { i in
+          onTheirWay.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+          if i % 7 == 0 { usleep(useconds_t(i % 5) * 100) }
+          return i * i
+        }
+      }
+    ).consume { result in
+      onTheirWay.withLock { $0.now -= 1 }
+      results.append(result)
+    }
+    #expect(results == (0..<count).map { $0 * $0 })
+    #expect(onTheirWay.withLock { $0.most } <= shape.capacity + 1)
+  }
+
+  /// An error of the consumer ends it early.
+  @Test func anErrorAmidGivenItems() {
+    let made = Atomic(0)
+    #expect(throws: Failure.self) {
+      try OrderedPipeline(
+        workers: 3, capacity: 5, items: Array(0..<10_000),
+        makeTransform: {
+          { i in
+            made.add(1, ordering: .relaxed)
+            return i
+          }
+        }
+      ).consume { if $0 == 20 { throw Failure() } }
+    }
+    #expect(made.load(ordering: .relaxed) < 100)
+  }
+
   /// What was produced before the producer failed still comes out.
   @Test func anErrorOfTheProducerComesLast() {
     var results: [Int] = []

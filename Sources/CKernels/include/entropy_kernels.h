@@ -24,7 +24,8 @@ typedef struct {
   double *s;
   // Sum of p.
   double *z;
-  // Smallest logprob of the candidates other than the sampled token, not scaled; +inf if there is none.
+  // Smallest logprob of the candidates other than the sampled token, not scaled; +inf if there is none. NULL: not wanted,
+  // which takes less time.
   double *lowest;
   uint8_t *flags;
 } arpo_candidate_sums;

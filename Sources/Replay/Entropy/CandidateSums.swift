@@ -20,7 +20,8 @@ struct CandidateSums {
   var s: [Double]
   /// Sum of p.
   var z: [Double]
-  /// Smallest ln p (not scaled) among the candidates other than the sampled token; +inf if there is none.
+  /// Smallest ln p (not scaled) among the candidates other than the sampled token; +inf if there is none. Empty if it was
+  /// not asked for.
   var lowest: [Double]
   /// Number of listed tokens; 0 where the position is not wanted, has no candidates, or none with a number.
   var listed: [Int32]
@@ -30,8 +31,10 @@ struct CandidateSums {
   ///   - sampled: sampled token by position.
   ///   - logprobs: logged logprob of the sampled token; `nil` = none logged.
   ///   - wanted: 0 where no sums are needed.
+  ///   - withLowest: whether the smallest candidates are needed.
   init(
-    of top: TopLogprobs, sampled: [Int32], logprobs: RealColumn?, wanted: [UInt8], scale: Double
+    of top: TopLogprobs, sampled: [Int32], logprobs: RealColumn?, wanted: [UInt8], scale: Double,
+    withLowest: Bool = true
   ) {
     let count = top.counts.count
     var z: [Double] = []
@@ -41,8 +44,8 @@ struct CandidateSums {
     let known = top.tokenIDs.isEmpty ? sampled : top.tokenIDs
     s = filled(count) { s in
       z = filled(count) { z in
-        lowest = filled(count) { lowest in
-          flags = filled(count) { flags in
+        flags = filled(count) { flags in
+          func add(lowest: UnsafeMutablePointer<Double>?) {
             let out = arpo_candidate_sums(s: s, z: z, lowest: lowest, flags: flags)
             known.withUnsafeBufferPointer { known in
               let ids = top.places.isEmpty ? known.baseAddress : nil
@@ -55,6 +58,7 @@ struct CandidateSums {
               }
             }
           }
+          if withLowest { lowest = filled(count) { add(lowest: $0) } } else { add(lowest: nil) }
         }
       }
     }

@@ -70,7 +70,8 @@ public struct TokenEntropy: Sendable {
     _ columns: TokenColumns, _ top: TopLogprobs, logprobs: RealColumn?, vocabSize: Int?, _ estimators: Set<Estimator>
   ) {
     var sums = CandidateSums(
-      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1,
+      withLowest: estimators.contains(.lower) || estimators.contains(.upper))
     if estimators.contains(.topkRenormalized) {
       self.columns[.topkRenormalized] = renormalized(sums, top, columns, logprobs: logprobs, scale: 1)
     }
@@ -93,9 +94,9 @@ public struct TokenEntropy: Sendable {
   ) {
     let a = temperature.from / temperature.to
     let plain = CandidateSums(
-      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1)
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1, withLowest: false)
     let scaled = CandidateSums(
-      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: a)
+      of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: a, withLowest: false)
     var topk = [Double](repeating: .nan, count: count)
     var nll = topk
     for i in 0..<count where plain.listed[i] > 0 {
