@@ -5,58 +5,53 @@ import GRDBSQLite
 struct Parameters {
   private let handle: OpaquePointer
   private var index: Int32 = 0
+  /// Why SQLite did not take one of them, such as a text above its limit: it counts as NULL then.
+  private(set) var failure = SQLITE_OK
 
   init(_ handle: OpaquePointer) { self.handle = handle }
 
   mutating func bind(_ value: Int64?) {
     index += 1
-    if let value { sqlite3_bind_int64(handle, index, value) } else { sqlite3_bind_null(handle, index) }
+    note(value.map { sqlite3_bind_int64(handle, index, $0) } ?? sqlite3_bind_null(handle, index))
   }
 
   mutating func bind(_ value: Int?) { bind(value.map(Int64.init)) }
 
   mutating func bind(_ value: Double?) {
     index += 1
-    if let value { sqlite3_bind_double(handle, index, value) } else { sqlite3_bind_null(handle, index) }
+    note(value.map { sqlite3_bind_double(handle, index, $0) } ?? sqlite3_bind_null(handle, index))
   }
 
   /// A text as it can be stored.
   mutating func bind(_ value: String?) {
     index += 1
-    guard var value else {
-      sqlite3_bind_null(handle, index)
-      return
-    }
+    guard var value else { return note(sqlite3_bind_null(handle, index)) }
     let index = index
     let handle = handle
-    func store(_ bytes: UnsafeBufferPointer<UInt8>) {
+    func store(_ bytes: UnsafeBufferPointer<UInt8>) -> Int32 {
       let start = UnsafeRawPointer(bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
       // The statement is kept until the text is copied.
-      sqlite3_bind_text(handle, index, start, Int32(bytes.count), Self.copied)
+      return sqlite3_bind_text64(handle, index, start, UInt64(bytes.count), Self.copied, UInt8(SQLITE_UTF8))
     }
-    let isWhole = value.withUTF8 { bytes in
-      guard let base = bytes.baseAddress, bytes.count > 0 else { return false }
-      guard memchr(base, 0, bytes.count) == nil else { return false }
-      store(bytes)
-      return true
+    let whole: Int32? = value.withUTF8 { bytes in
+      guard let base = bytes.baseAddress, bytes.count > 0 else { return nil }
+      return memchr(base, 0, bytes.count) == nil ? store(bytes) : nil
     }
-    if isWhole { return }
+    if let whole { return note(whole) }
     value = value.withoutZeros
-    if value.isEmpty {
-      sqlite3_bind_text(handle, index, "", 0, Self.copied)
-    } else {
-      value.withUTF8 { store($0) }
-    }
+    note(value.isEmpty ? sqlite3_bind_text(handle, index, "", 0, Self.copied) : value.withUTF8 { store($0) })
   }
 
   /// Bytes that stay where they are until the statement has run.
   mutating func bind(lasting bytes: UnsafeRawBufferPointer?) {
     index += 1
-    if let bytes {
-      sqlite3_bind_blob(handle, index, bytes.baseAddress, Int32(bytes.count), nil)
-    } else {
-      sqlite3_bind_null(handle, index)
-    }
+    note(
+      bytes.map { sqlite3_bind_blob64(handle, index, $0.baseAddress, UInt64($0.count), nil) }
+        ?? sqlite3_bind_null(handle, index))
+  }
+
+  private mutating func note(_ code: Int32) {
+    if failure == SQLITE_OK { failure = code }
   }
 
   /// SQLite's sign that it must copy what it is given.

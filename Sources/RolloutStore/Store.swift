@@ -43,6 +43,11 @@ public final class Store: Sendable {
     self.queue = queue
   }
 
+  deinit {
+    // First those that only read: the last connection of a database tidies up, if it may write.
+    readers.withLock { $0.removeAll() }
+  }
+
   /// Opens a database file; for writing, creates it and brings its schema up to date.
   public static func open(_ path: String, for access: Access) throws -> Store {
     let exists = FileManager.default.fileExists(atPath: path)
@@ -103,7 +108,8 @@ public final class Store: Sendable {
     _ = setUp
     var configuration = Configuration()
     configuration.prepareDatabase { db in
-      try db.execute(sql: "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000")
+      // With a journal: a record that turns out to be bad is rolled back.
+      try db.execute(sql: "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000")
     }
     let store = Store(path: "", queue: try DatabaseQueue(path: "", configuration: configuration))
     try store.migrate()

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import TestSupport
 import Testing
 
@@ -69,6 +70,21 @@ import Testing
     let log = Data(["a", "b", "c", "d"].map(Self.line).joined().utf8)
     #expect(try Tool.run(["import", database, "-", "--run", "piped", "--quiet"], input: log).status == 0)
     #expect(value("SELECT count(*) FROM trajectory") == "4")
+  }
+
+  /// While nothing comes, others write into the database.
+  @Test func othersWriteMeanwhile() throws {
+    let running = try start()
+    write(Data(Self.line("a").utf8))
+    #expect(committed(1))
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(5)
+    let other = try DatabaseQueue(path: database, configuration: configuration)
+    try other.write { try $0.execute(sql: "UPDATE trajectory SET finish_reason = 'seen'") }
+    write(Data(Self.line("b").utf8))
+    try pipe.fileHandleForWriting.close()
+    #expect(try running.wait(seconds: 20).status == 0)
+    #expect(value("SELECT count(*) || min(finish_reason) FROM trajectory") == "2seen")
   }
 
   /// A log that never pauses, and comes slowly, is committed too.

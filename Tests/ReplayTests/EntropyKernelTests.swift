@@ -72,7 +72,8 @@ import TestSupport
         lowest.withUnsafeMutableBufferPointer { lowest in
           flags.withUnsafeMutableBufferPointer { flags in
             let out = arpo_candidate_sums(
-              s: s.baseAddress, z: z.baseAddress, lowest: withLowest ? lowest.baseAddress : nil, flags: flags.baseAddress)
+              s: s.baseAddress, z: z.baseAddress, lowest: withLowest ? lowest.baseAddress : nil,
+              flags: flags.baseAddress)
             if let ids {
               arpo_candidate_sums_float(logprobs, ids, counts, sampled, places, n, 1, out)
             } else {

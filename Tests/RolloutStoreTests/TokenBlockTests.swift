@@ -139,4 +139,38 @@ import Testing
         ], "\(count).jsonl")
     }
   }
+
+  /// A record of several trajectories of which one is bad is rolled back whole, in a temporary database too.
+  @Test func rolledBackRecords() throws {
+    func call(_ id: String, _ replies: String...) -> String {
+      let choices = replies.enumerated().map { i, reply in
+        #"{"index":\#(i),"message":{"role":"assistant","content":"\#(reply)"},"logprobs":{"content":[{"token":"\#(reply)","#
+          + #""logprob":-0.5,"top_logprobs":[{"token":"\#(reply)","logprob":-0.5},{"token":"x","logprob":-1}]}]}}"#
+      }
+      return #"{"request":{"messages":[{"role":"user","content":"q"}]},"response":{"id":"\#(id)","#
+        + #""object":"chat.completion","choices":[\#(choices.joined(separator: ","))]}}"#
+    }
+    // The second choice of r is called r/1, which came before with another text.
+    let lines = [call("r/1", "a"), call("r", "b", "c"), call("s", "d")]
+    let trial = try ImportTrial()
+    try trial.run(lines: lines)
+    #expect(try trial.count("trajectory") == 2)
+    #expect(try trial.strings("SELECT reason FROM quarantine") == ["duplicate_disagrees"])
+    let store = try Store.temporary()
+    _ = try Importer(store: store, options: ImportOptions()).run([trial.folder.path("log.jsonl")])
+    var groups: [String] = []
+    try store.forEachGroup(transform: { "\($0)" }, consume: { groups.append($0) })
+    #expect(try groups == trial.groups().map { "\($0)" } && !groups.isEmpty)
+  }
+
+  /// A store that wrote leaves no files beside the database, even if threads read with connections of their own.
+  @Test func closingTidiesUp() throws {
+    do {
+      let store = try Store.open(trial.database, for: .writing)
+      try store.forEachGroup(workers: 2, transform: { $0.id }, consume: { _ in })
+      try store.queue.write { try $0.execute(sql: "UPDATE run SET model = 'm'") }
+    }
+    let beside = try FileManager.default.contentsOfDirectory(atPath: trial.folder.path(".")).filter { $0.contains("-") }
+    #expect(beside.isEmpty, "\(beside)")
+  }
 }

@@ -20,8 +20,9 @@ struct CandidateSums {
   var s: [Double]
   /// Sum of p.
   var z: [Double]
-  /// Smallest ln p (not scaled) among the candidates other than the sampled token; +inf if there is none. Empty if it was
-  /// not asked for.
+  /// Smallest ln p (not scaled) among the candidates other than the sampled token; +inf if there is none.
+  ///
+  /// Empty if it was not asked for.
   var lowest: [Double]
   /// Number of listed tokens; 0 where the position is not wanted, has no candidates, or none with a number.
   var listed: [Int32]

@@ -41,7 +41,8 @@ enum ColumnSource: Hashable {
     }
     let rows = hasRows ? "t" : nil
     let tokens =
-      self == .retokenized ? ["coalesce(e.tokens, 0)", "e.token_ids", "NULL"] : ["NULL"] + of(rows, "token_ids", "loss_mask")
+      self == .retokenized
+      ? ["coalesce(e.tokens, 0)", "e.token_ids", "NULL"] : ["NULL"] + of(rows, "token_ids", "loss_mask")
     let probabilities: String? =
       switch self {
       case .log: rows

@@ -23,6 +23,7 @@ final class Checkpointer {
   ///     less than a long one when it is cut off at the end.
   /// - Returns: `nil` if there is no second connection to be had; the writer then copies as SQLite does by itself.
   init?(_ db: Database, path: String, stepBytes: Int = 1600 << 10, limitBytes: Int = 4 << 20) throws {
+    let pageBytes = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
     var handle: OpaquePointer?
     guard sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, nil) == SQLITE_OK, let handle else {
       sqlite3_close(handle)
@@ -33,7 +34,6 @@ final class Checkpointer {
     let state = State(handle)
     self.state = state
     self.db = db
-    let pageBytes = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
     step = Int32(stepBytes / pageBytes)
     limit = Int32(limitBytes / pageBytes)
     sqlite3_wal_hook(

@@ -178,6 +178,8 @@ struct FileImport {
     var bytesOut = source?.resume.byteOffset ?? 0
     do {
       try reading.consume { prepared in
+        // Not before: while a pipe is silent, others may write.
+        if !db.isInsideTransaction { try db.beginTransaction(.immediate) }
         try write(prepared)
         let block = prepared.block
         sinceCommit += max(0, block.resume.byteOffset - bytesOut)
@@ -189,7 +191,6 @@ struct FileImport {
           || (clock.now - committed).seconds >= options.commitSeconds
         {
           try commit(state: "reading")
-          try db.beginTransaction(.immediate)
           committed = clock.now
           sinceCommit = 0
         }
@@ -401,6 +402,7 @@ struct FileImport {
   }
 
   private func commit(state: String) throws {
+    if !db.isInsideTransaction { try db.beginTransaction(.immediate) }
     try writer.flush()
     guard let source else { return try db.commit() }
     try writer.execute(

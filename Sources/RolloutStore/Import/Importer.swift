@@ -21,7 +21,8 @@ public struct Importer {
   /// - Parameters:
   ///   - onProgress: called after every block.
   ///   - onWait: called with a process id when another import holds the database.
-  ///   - isCancelled: asked between blocks; the import then commits what it has and ends.
+  ///   - isCancelled: asked between blocks, and while live input is waited for; the import then commits what it has and ends.
+  ///     Of live input, which would not come again, that is all that has been read.
   public init(
     store: Store, options: ImportOptions, onProgress: @escaping (ImportProgress) -> Void = { _ in },
     onWait: @escaping (String) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }

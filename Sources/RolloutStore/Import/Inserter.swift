@@ -22,11 +22,17 @@ final class Inserter {
     let handle = statement.sqliteStatement
     var row = Parameters(handle)
     try values(&row)
+    // Nothing is stored without the value that was not taken.
+    guard row.failure == SQLITE_OK else { throw DatabaseError(code: row.failure, of: db) }
     let code = sqlite3_step(handle)
     sqlite3_reset(handle)
-    guard code == SQLITE_DONE else {
-      throw DatabaseError(
-        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
-    }
+    guard code == SQLITE_DONE else { throw DatabaseError(code: code, of: db) }
+  }
+}
+
+extension DatabaseError {
+  /// What SQLite says about its last call.
+  init(code: Int32, of db: Database) {
+    self.init(resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
   }
 }

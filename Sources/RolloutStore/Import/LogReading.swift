@@ -20,7 +20,8 @@ public final class LogReading: Sendable {
   /// Ends a thread that waits for input.
   private let isUnwanted: Flag
 
-  /// The log that an import of these paths begins with; `nil` if that is in a folder or not there.
+  /// The log that an import of these paths begins with; `nil` if that is in a folder or not there, or a named pipe: what is
+  /// read from one is gone if the import turns out to be impossible.
   /// - Parameters:
   ///   - options: those of the import.
   ///   - isCancelled: asked while live input is waited for.
@@ -29,7 +30,7 @@ public final class LogReading: Sendable {
   ) -> LogReading? {
     guard let path = paths.first else { return nil }
     var info = stat()
-    let isThere = path == "-" || (stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFDIR)
+    let isThere = path == "-" || (stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG)
     return isThere ? LogReading(path, options: options, isCancelled: isCancelled) : nil
   }
 

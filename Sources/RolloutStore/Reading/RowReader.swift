@@ -86,9 +86,7 @@ struct RowReader {
     switch sqlite3_step(handle) {
     case SQLITE_ROW: return Row(handle: handle)
     case SQLITE_DONE: return nil
-    case let code:
-      throw DatabaseError(
-        resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(db.sqliteConnection)))
+    case let code: throw DatabaseError(code: code, of: db)
     }
   }
 }
