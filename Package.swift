@@ -51,6 +51,7 @@ let package = Package(
       resources: [
         .embedInCode("Migrations/rollouts.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
         .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"), .embedInCode("Migrations/v6.sql"),
+        .embedInCode("Migrations/token_blocks.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),

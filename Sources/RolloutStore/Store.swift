@@ -132,13 +132,14 @@ public final class Store: Sendable {
 
   /// Statements that make a new database: changing tables step by step would take longer than making them.
   private static let tables = [
-    PackageResources.rollouts_sql, PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
+    PackageResources.rollouts_sql, PackageResources.token_blocks_sql, PackageResources.v2_sql, PackageResources.v3_sql,
+    PackageResources.v4_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
   /// Statements that lead from version n + 1 to version n + 2.
   private static let migrations = [
     PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql, PackageResources.v5_sql,
-    PackageResources.v6_sql,
+    PackageResources.v6_sql + PackageResources.token_blocks_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
   private func migrate() throws {
