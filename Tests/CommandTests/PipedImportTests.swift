@@ -114,6 +114,20 @@ import Testing
     #expect(value("SELECT count(*) FROM source") == "0")
   }
 
+  /// A server says that it starts long before it writes the first record.
+  @Test(arguments: ["Starting ...", #"{"event":"start","host":"a"}"#, #"{"kind":"group","group_id":"x"#])
+  func aPauseBehindTheFirstLine(first: String) throws {
+    let running = try start()
+    write(Data("\(first)\n".utf8))
+    usleep(1_600_000)
+    try #require(running.isRunning)
+    write(Data((Self.line("a") + Self.line("b")).utf8))
+    try pipe.fileHandleForWriting.close()
+    let run = try running.wait(seconds: 20)
+    #expect(value("SELECT count(*) FROM trajectory") == "2", "\(run.errors)")
+    #expect(value("SELECT count(*) FROM quarantine") == "1")
+  }
+
   /// Too many bad records end the import at once, and not when the pipe has more.
   @Test func aStopDoesNotWaitForMore() throws {
     let running = try start("--strict")

@@ -134,6 +134,39 @@ import Testing
     }
   }
 
+  @Test func whatStandsBeforeADamagedBlockHeaderComesOut() throws {
+    let block = 1 << 17
+    let whole = Self.bytes(4 * block + 5000, seed: 9)
+    var data = try Compression.zstd.compress(whole)
+    // Behind the magic number stand what the frame's header holds, its window or the data's length, and the blocks.
+    var header = data[4] & 0x20 == 0 ? 6 : 5
+    header += [data[4] & 0x20 == 0 ? 0 : 1, 2, 4, 8][Int(data[4] >> 6)]
+    while data[header] & 1 == 0 {
+      header += 3 + (Int(data[header]) | Int(data[header + 1]) << 8 | Int(data[header + 2]) << 16) >> 3
+    }
+    // No block is of this type.
+    data[header] |= 6
+    for piece in [1000, 1 << 18, 1 << 20] {
+      let got = try Self.read(data, piece: piece)
+      if case .corrupt = got.error {} else { Issue.record("\(piece): \(String(describing: got.error))") }
+      let isWhole = got.bytes == whole.prefix(4 * block)
+      #expect(isWhole, "\(piece): \(got.bytes.count) bytes")
+    }
+  }
+
+  /// The check behind a member says that it is damaged, and not where.
+  @Test func whatAGzipMemberHeldBeforeItsDamageComesOut() throws {
+    let whole = Self.bytes(2000, seed: 10)
+    var data = try Compression.gzip.compress(whole)
+    data[data.count - 6] ^= 0x10
+    for piece in [100, 2000, 1 << 16] {
+      let got = try Self.read(data, piece: piece)
+      if case .corrupt = got.error {} else { Issue.record("\(piece): \(String(describing: got.error))") }
+      let isWhole = got.bytes == whole
+      #expect(isWhole, "\(piece): \(got.bytes.count) bytes")
+    }
+  }
+
   @Test func aDictionaryIsNamed() throws {
     // A frame with the id of a dictionary, and a stored block.
     let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x01, 0x00, 0x05, 0x11, 0x00, 0x00, 0x61, 0x0A]

@@ -6,7 +6,7 @@ import Testing
 @testable import RolloutLogs
 
 /// What comes through a pipe is handed on as it comes, and waiting for more can be given up.
-@Suite struct LiveInputTests {
+@Suite(.timeLimit(.minutes(1))) struct LiveInputTests {
   private let pipe = Pipe()
   private let isCancelled = CancelFlag()
 
@@ -27,6 +27,26 @@ import Testing
 
   private func write(_ text: String) { pipe.fileHandleForWriting.write(Data(text.utf8)) }
 
+  /// A record that is recognised.
+  private static func record(_ n: Int, _ space: String = "") -> String { "{\(space)\"kind\":\"end\",\"n\":\(n)}" }
+
+  /// In a thread of its own, since tests that wait may hold all others.
+  private static func afterPause(_ body: @escaping @Sendable () -> Void) {
+    Thread.detachNewThread {
+      usleep(1_400_000)
+      body()
+    }
+  }
+
+  /// Writes after the pause, and closes the pipe.
+  private func afterPause(write text: String) {
+    let writing = UncheckedSendableBox(pipe.fileHandleForWriting)
+    Self.afterPause {
+      writing.value.write(Data(text.utf8))
+      try? writing.value.close()
+    }
+  }
+
   private func texts(_ block: RecordBlock?) -> [String] {
     (block?.slices ?? []).map { String(decoding: block?.bytes(of: $0) ?? .init(start: nil, count: 0), as: UTF8.self) }
   }
@@ -35,7 +55,7 @@ import Testing
     layout: RecordStream.Layout
   ) throws {
     let space = layout == .lines ? "" : "\n"
-    let (a, b, c) = ("{\(space)\"a\":1}", "{\(space)\"b\":2}", "{\(space)\"c\":3}")
+    let (a, b, c) = (Self.record(1, space), Self.record(2, space), Self.record(3, space))
     let stream = try stream("\(a)\n\(b)\n\(c.dropLast(2))")
     #expect(stream.preview().count > 0 && stream.layout == layout)
     let first = stream.next()
@@ -50,31 +70,69 @@ import Testing
 
   /// Nobody knows how a record goes on that has come in part: it is no torn line, and is read again if the log comes again.
   @Test func whatHasComeInPartIsLeftOut() throws {
-    let stream = try stream("{\"a\":1}\n{\"b\":")
+    let whole = Self.record(1)
+    let stream = try stream("\(whole)\n{\"b\":")
     _ = stream.preview()
     isCancelled.set()
     let block = stream.next()
-    #expect(texts(block) == ["{\"a\":1}"] && block?.resume == ResumePoint(byteOffset: 8, lines: 1))
+    #expect(texts(block) == [whole] && block?.resume == ResumePoint(byteOffset: whole.utf8.count + 1, lines: 1))
     #expect(block?.streamFailure == nil && stream.next() == nil && stream.isInterrupted)
   }
 
   @Test func aLineThatIsReadOverIsLeftOutToo() throws {
-    let stream = try stream("{\"a\":1}\n{\"b\":\"\(String(repeating: "x", count: 500))", maxRecord: 100, block: 64)
+    let stream = try stream(
+      "\(Self.record(1))\n{\"b\":\"\(String(repeating: "x", count: 500))", maxRecord: 100, block: 64)
     _ = stream.preview()
-    #expect(texts(stream.next()) == ["{\"a\":1}"])
+    #expect(texts(stream.next()) == [Self.record(1)])
     isCancelled.set()
     #expect(stream.next() == nil && stream.isInterrupted)
   }
 
-  /// The list on the first line is known to be one when the log ends behind it, however late that shows.
-  @Test func aListIsNotTakenForARecord() throws {
-    let record = #"{"kind":"trajectory","group_id":"g","trajectory_id":"t","token_ids":[1,2]}"#
-    let stream = try stream("[\(record),\(record)]\n")
-    let writing = UncheckedSendableBox(pipe.fileHandleForWriting)
-    DispatchQueue.global().asyncAfter(deadline: .now() + 1.5) { try? writing.value.close() }
+  /// How a log begins that cannot be known yet, how it goes on, and what it then is.
+  private static let beginnings: [(String, String, RecordStream.Layout, [String])] = [
+    ("Starting server ...\n", "\(record(1))\n", .lines, ["Starting server ...", record(1)]),
+    ("Starting", " server ...\n\(record(1))\n", .lines, ["Starting server ...", record(1)]),
+    ("{\"event\":1}\n", "\(record(1))\n", .lines, ["{\"event\":1}", record(1)]),
+    ("{\"event\":1}", "\n\(record(1))\n", .lines, ["{\"event\":1}", record(1)]),
+    ("{\"kind\":\"run\",\"run_id\":\"x\n", "\(record(1))\n", .lines, ["{\"kind\":\"run\",\"run_id\":\"x", record(1)]),
+    ("{\"kind\":\"run\",\n{\"ki", "nd\":\"end\"}\n", .lines, ["{\"kind\":\"run\",", "{\"kind\":\"end\"}"]),
+    ("{\n\"kind\":", "\"end\",\"n\":1}\n", .documents, [record(1, "\n")]),
+    ("[\(record(1)),\(record(2))]", "", .elements, [record(1), record(2)]),
+    ("[\(record(1)),\(record(2))]\n", "", .elements, [record(1), record(2)]),
+    ("[\(record(1)),\(record(2))]", "\n\(record(3))\n", .lines, ["[\(record(1)),\(record(2))]", record(3)]),
+    (record(1), "\(record(2))\(record(3))", .documents, [record(1), record(2), record(3)]),
+    (record(1), "\n\(record(2))\n", .lines, [record(1), record(2)]),
+  ]
+
+  /// A pause decides nothing that a log without one would not say.
+  @Test(arguments: beginnings.indices) func aPauseDoesNotDecide(index: Int) throws {
+    let (beginning, rest, layout, records) = Self.beginnings[index]
+    let stream = try stream(beginning)
+    afterPause(write: rest)
+    let preview = stream.preview()
+    #expect(preview.contains { LogFormats.recognise($0) != nil } && stream.layout == layout)
+    var found: [String] = []
+    while let block = stream.next() { found += texts(block) }
+    #expect(found == records)
+  }
+
+  /// The same for a first record that no block holds.
+  @Test(arguments: [
+    ("[%]", "\n", RecordStream.Layout.documents), ("[%]\n", "", .documents), ("[%]", "\n\(record(1))\n", .lines),
+    ("{\"text\":\"%\"}", "\n\(record(1))\n", .lines), ("{\"text\":\"%\"}", record(1), .documents),
+  ]) func aPauseBehindALongRecordDoesNotDecide(beginning: String, rest: String, layout: RecordStream.Layout) throws {
+    let long = beginning.replacing("%", with: String(repeating: "1", count: 100))
+    let stream = try stream(long, block: 64)
+    afterPause(write: rest)
     _ = stream.preview()
-    #expect(stream.layout == .elements)
-    #expect(texts(stream.next()) == [record, record])
+    #expect(stream.layout == layout)
+  }
+
+  @Test(arguments: beginnings.indices) func waitingToRecogniseCanBeGivenUp(index: Int) throws {
+    let stream = try stream(Self.beginnings[index].0)
+    Self.afterPause { [isCancelled] in isCancelled.set() }
+    _ = stream.preview()
+    #expect(isCancelled.isSet && stream.isInterrupted && stream.failure == nil)
   }
 
   private struct UncheckedSendableBox<Value>: @unchecked Sendable {

@@ -4,6 +4,8 @@ import CZlib
 final class GzipDecoder: StreamDecoder {
   private var stream = z_stream()
   private var insideMember = false
+  /// The damage that ended the stream.
+  private var failure: InputError?
 
   init() throws(InputError) {
     guard arpo_inflate_init_gzip(&stream) == Z_OK else { throw .unreadable("no memory for the gzip decoder") }
@@ -14,6 +16,7 @@ final class GzipDecoder: StreamDecoder {
   func decode(_ input: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer, atEnd: Bool)
     throws(InputError) -> DecodeStep
   {
+    if let failure { throw failure }
     stream.next_in = UnsafeMutablePointer(mutating: input.bindMemory(to: UInt8.self).baseAddress)
     stream.avail_in = UInt32(input.count)
     stream.next_out = out.bindMemory(to: UInt8.self).baseAddress
@@ -35,7 +38,11 @@ final class GzipDecoder: StreamDecoder {
         if atEnd { throw .truncated("the gzip stream is cut off inside a member") }
         return DecodeStep(consumed: input.count - Int(stream.avail_in), produced: 0)
       default:
-        throw .corrupt("the gzip stream is damaged: \(stream.msg.map { String(cString: $0) } ?? "bad data")")
+        let error = InputError.corrupt(
+          "the gzip stream is damaged: \(stream.msg.map { String(cString: $0) } ?? "bad data")")
+        // zlib has written what stands before the damage.
+        if stream.avail_out == room { throw error }
+        failure = error
       }
     }
     return DecodeStep(consumed: input.count - Int(stream.avail_in), produced: room - Int(stream.avail_out))

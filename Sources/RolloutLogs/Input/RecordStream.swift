@@ -60,36 +60,34 @@ public final class RecordStream {
 
   /// The first records, parsed, without consuming them; decides the layout.
   ///
-  /// Lines that are not JSON are passed over.
+  /// Lines that are not JSON are passed over. Live input that pauses is waited for, unless what has come tells what it is.
   public func preview(limit: Int = 5) -> [JSONValue] {
-    fill()
+    repeat { fill() } while hasPaused && window.used < 3
     if window.used >= 3, window.storage.starts(with: [0xEF, 0xBB, 0xBF]) {
       window.drop(3)
       position.byteOffset += 3
     }
-    var lines = previewLines(limit: limit)
-    // What follows an array on the first line tells whether it is a record or a list of them.
-    while hasPaused, lines.count == 1, lines[0].array != nil {
-      fill()
-      lines = previewLines(limit: limit)
-    }
-    var found: (JSONValue, Place)?
-    while lines.isEmpty {
-      found = firstDocument()
-      // A first line that is longer than allowed does not hide the records behind it.
-      guard found == nil, !atEnd, window.used >= maxRecord, passedOver.count < 20, let block = skipLongLine() else {
-        break
+    while true {
+      let seen = window.used
+      let (lines, isSettled) = previewLines(limit: limit)
+      if hasPaused, !isSettled {
+        fill()
+        continue
       }
+      if let first = lines.first, case .array = first, lines.count == 1, atEnd { return previewArray(first, limit) }
+      if !lines.isEmpty { return lines }
+      if let (document, place) = firstDocument() {
+        if case .array = document, place != .line(isLast: false) { return previewArray(document, limit) }
+        layout = place == .other ? .documents : .lines
+        return [document]
+      }
+      // A first line that no block holds is told from the others once they are there.
+      if window.used > seen { continue }
+      // A first line that is longer than allowed does not hide the records behind it.
+      guard !atEnd, window.used >= maxRecord, passedOver.count < 20, let block = skipLongLine() else { return [] }
       passedOver.append(block)
       fill()
-      lines = previewLines(limit: limit)
     }
-    if let first = lines.first, case .array = first, lines.count == 1, atEnd { return previewArray(first, limit) }
-    if !lines.isEmpty { return lines }
-    guard let (document, place) = found else { return [] }
-    if case .array = document, place != .line(isLast: false) { return previewArray(document, limit) }
-    layout = place == .other ? .documents : .lines
-    return [document]
   }
 
   /// A list of stream chunks or of samples is one record; any other list is a list of records.
@@ -107,33 +105,41 @@ public final class RecordStream {
     return LogFormats.recognise(first) != nil
   }
 
-  private func previewLines(limit: Int) -> [JSONValue] {
+  /// The records on the first lines, and whether lines that have yet to come could not change what they say of the log.
+  private func previewLines(limit: Int) -> (found: [JSONValue], isSettled: Bool) {
     var found: [JSONValue] = []
+    var isRecognised = false
     var start = 0
     var tried = 0
     while start < window.used, tried < 20, found.count < limit {
       let newline = firstNewline(from: start)
-      if newline == nil, !atEnd { break }
+      if newline == nil, !atEnd { return (found, false) }
       let line = start..<(newline ?? window.used)
       if let value = parsed(line), value.members != nil || value.array != nil {
         found.append(value)
-        // One that is recognised is enough, and records can be large.
-        if value.members != nil, LogFormats.recognise(value) != nil { break }
+        isRecognised = isRecognised || LogFormats.recognise(value) != nil
+        // One that is recognised is enough, and records can be large. What follows an array on the first line tells
+        // whether it is a record or a list of them.
+        if isRecognised, found.count > 1 || value.members != nil { return (found, true) }
       }
       // A document that spans lines has no record on its first line; its inner lines are not records.
-      if found.isEmpty, tried == 0, isOpening(line) { return [] }
+      if found.isEmpty, tried == 0 {
+        guard let isOpening = isOpening(line) else { return ([], false) }
+        if isOpening { return ([], true) }
+      }
       tried += 1
       start = line.upperBound + 1
     }
-    return found
+    return (found, tried == 20 || found.count == limit)
   }
 
-  /// The line begins a value that does not end on it: the first line of a pretty-printed document.
-  private func isOpening(_ line: Range<Int>) -> Bool {
+  /// The line begins a value that does not end on it: the first line of a pretty-printed document; `nil` if live input has
+  /// yet to tell.
+  private func isOpening(_ line: Range<Int>) -> Bool? {
     var scanner = DocumentScanner()
     guard case .more(let from) = scanner.next(in: slice(line), elements: false), from < line.count else { return false }
     // A torn first line of JSON Lines looks the same, unless the next line is a record of its own.
-    guard let next = firstNewline(from: line.upperBound + 1) else { return true }
+    guard let next = firstNewline(from: line.upperBound + 1) else { return hasPaused ? nil : true }
     return parsed((line.upperBound + 1)..<next)?.members == nil
   }
 
@@ -149,19 +155,31 @@ public final class RecordStream {
       var scanner = DocumentScanner()
       switch scanner.next(in: slice(0..<window.used), elements: false) {
       case .value(let range):
-        let lineEnd = min(firstNewline(from: range.lowerBound) ?? window.used, window.used)
+        let newline = firstNewline(from: range.lowerBound)
+        let isAlone = isBlank(range.upperBound..<window.used)
+        // What follows on the line tells whether it is one, and what follows an array whether it is the whole log.
+        let isOpen = newline == nil || window.storage[range.lowerBound] == UInt8(ascii: "[")
+        if isOpen, isAlone, !atEnd, window.used < longest {
+          fillOn()
+          continue
+        }
+        let lineEnd = newline ?? window.used
         let isLine = lineEnd >= range.upperBound && isBlank(range.upperBound..<lineEnd)
-        let isLast = atEnd && isBlank(range.upperBound..<window.used)
-        return parsed(range).map { ($0, isLine ? .line(isLast: isLast) : .other) }
+        return parsed(range).map { ($0, isLine ? .line(isLast: atEnd && isAlone) : .other) }
       case .bad, .closed: return nil
       case .more(let from):
         // A list of records need not be read whole to be known; its first element tells.
         if let list = firstElement(of: from), isListOfRecords(list) { return (list, .other) }
         if atEnd || window.used >= longest { return firstElement(of: from).map { ($0, .other) } }
-        if window.used == window.capacity { window.grow(to: min(longest, 2 * window.capacity)) }
-        fill()
+        fillOn()
       }
     }
+  }
+
+  /// Reads on, into a larger window if it is full.
+  private func fillOn() {
+    if window.used == window.capacity { window.grow(to: min(longest, 2 * window.capacity)) }
+    fill()
   }
 
   /// The first element of an array too long to hold, as an array of one.

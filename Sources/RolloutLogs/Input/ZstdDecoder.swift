@@ -2,16 +2,19 @@ import CZstd
 
 /// zstd frames and skippable frames, until the input ends.
 ///
-/// libzstd is given one block after the other and never more: what it decoded in a call that meets damage it does not tell.
+/// libzstd is given one block's header or body after the other and never more: what it decoded in a call that meets damage
+/// it does not tell.
 final class ZstdDecoder: StreamDecoder {
   private let context: OpaquePointer
   private var isInsideFrame = false
-  /// What libzstd wants to be given next.
+  /// What libzstd is given next, in bytes.
   private var wanted = ZstdDecoder.leastHeader
   /// Output may be waiting in libzstd.
   private var isDraining = false
   /// Frames with larger windows than this (zstd's own default limit) would break the bound on memory.
   private static let windowLog: Int32 = 27
+  /// Bytes of a block's header; libzstd asks for the next block's together with a body.
+  private static let blockHeader = 3
   /// Bytes that say how long a frame's header is.
   private static let leastHeader = 5
 
@@ -45,7 +48,7 @@ final class ZstdDecoder: StreamDecoder {
       let hint = ZSTD_decompressStream(context, &target, &source)
       if ZSTD_isError(hint) != 0 { throw Self.error(hint) }
       isInsideFrame = hint != 0
-      wanted = hint == 0 ? Self.leastHeader : hint
+      wanted = hint == 0 ? Self.leastHeader : hint > Self.blockHeader ? hint - Self.blockHeader : hint
       isDraining = isInsideFrame && target.pos == target.size
       if !isInsideFrame { break }
     }
