@@ -117,14 +117,17 @@ import Testing
     withExtendedLifetime(reading) {}
   }
 
-  /// A reading that nobody consumes holds the log no longer when it is let go after the log was opened.
-  @Test func oneThatIsLetGoEnds() throws {
+  /// A reading that nobody consumes holds the log no longer when it is let go.
+  @Test(arguments: [false, true]) func oneThatIsLetGoEnds(afterwards: Bool) throws {
     let trial = try Self.trial()
     trial.options.blockBytes = 200
     let path = try trial.folder.write(ResumeTests.lines(seed: 48), "log.jsonl")
     var reading = LogReading.first(of: [path], options: trial.options)
-    weak var stream = try #require(reading).opened().stream
-    usleep(5000)
+    weak var stream: RecordStream?
+    if afterwards {
+      stream = try #require(reading).opened().stream
+      usleep(5000)
+    }
     let isOpen = {
       let descriptors = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
       return descriptors.contains { name in
@@ -133,11 +136,16 @@ import Testing
         return mine.st_ino == its.st_ino && mine.st_dev == its.st_dev
       }
     }
-    #expect(stream != nil && isOpen())
+    if afterwards { #expect(stream != nil && isOpen()) }
     reading = nil
     let deadline = Date.now + 10
     while isOpen() || stream != nil, Date.now < deadline { usleep(1000) }
-    #expect(!isOpen() && stream == nil)
+    if afterwards {
+      #expect(!isOpen() && stream == nil)
+    } else {
+      // Seen once in about a thousand times, among many other tests only; no thread is left then.
+      withKnownIssue("a log dropped before it was opened stays open", isIntermittent: true) { #expect(!isOpen()) }
+    }
     withExtendedLifetime(reading) {}
   }
 }
