@@ -7,7 +7,7 @@
 #else
 #define CLONES
 #endif
-#define INTERLEAVED _Pragma("clang loop interleave_count(4)")
+#define INTERLEAVED _Pragma("clang loop interleave_count(8)")
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE int64_t bits_of(double x) {
@@ -29,23 +29,24 @@ INLINE double raised(double x) { return x >= -707.0 ? x : -707.0; }
 
 // e^x for x >= -707: 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r). q has degree 9 and
 // interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes: relative error of e^r 1.3e-17. Adding 1.5 * 2^52 rounds to an
-// integer, which then stands in the low bits and is shifted into the exponent. Horner's scheme, as the loops have
-// enough elements in flight to hide its latency.
+// integer, which then stands in the low bits and is shifted into the exponent. The even and odd powers of q are Horner's
+// schemes side by side, which gives the loops more that can go on at once.
 INLINE double exp_normal(double x) {
   double shifted = x * 0x1.71547652b82fep+0 + 0x1.8p52;
   double n = shifted - 0x1.8p52;
   double r = x - n * 0x1.62e42fefa0000p-1;
   r = r - n * 0x1.cf79abc9e3b3ap-40;
-  double q = r * 0x1.af38a9b0ec855p-26 + 0x1.289185613a3d6p-22;
-  q = q * r + 0x1.71de0dae63bb3p-19;
-  q = q * r + 0x1.a019b90d2ae7ap-16;
-  q = q * r + 0x1.a01a01a7c41d5p-13;
-  q = q * r + 0x1.6c16c1788bd90p-10;
-  q = q * r + 0x1.11111111109b3p-7;
-  q = q * r + 0x1.5555555553d63p-5;
-  q = q * r + 0x1.5555555555556p-3;
-  q = q * r + 0x1.0000000000001p-1;
-  double y = 1.0 + (q * (r * r) + r);
+  double r2 = r * r;
+  double even = r2 * 0x1.289185613a3d6p-22 + 0x1.a019b90d2ae7ap-16;
+  double odd = r2 * 0x1.af38a9b0ec855p-26 + 0x1.71de0dae63bb3p-19;
+  even = even * r2 + 0x1.6c16c1788bd90p-10;
+  odd = odd * r2 + 0x1.a01a01a7c41d5p-13;
+  even = even * r2 + 0x1.5555555553d63p-5;
+  odd = odd * r2 + 0x1.11111111109b3p-7;
+  even = even * r2 + 0x1.0000000000001p-1;
+  odd = odd * r2 + 0x1.5555555555556p-3;
+  double q = odd * r + even;
+  double y = 1.0 + (q * r2 + r);
   return of_bits(bits_of(y) + (int64_t)((uint64_t)bits_of(shifted) << 52));
 }
 
@@ -117,8 +118,9 @@ CLONES void arpo_entropy_renormalized(const double *restrict s, const double *re
 
 typedef double d4 __attribute__((ext_vector_type(4)));
 
-// Candidates weighed at a time: two buffers of doubles that stay in the first cache.
-enum { CHUNK = 512 };
+// Candidates whose sums are made at a time (two buffers of doubles that stay in the first cache), and those that one turn
+// of a loop weighs; a chunk is some blocks.
+enum { CHUNK = 512, BLOCK = 64 };
 
 // Where the sampled token's place is known instead of the ids, the places stand for the ids.
 static const int32_t own_places[CHUNK] = {
@@ -197,46 +199,59 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
     if (missing[0] | missing[1] | missing[2] | missing[3]) *flags |= ARPO_CANDIDATE_MISSING;                           \
   }                                                                                                                    \
                                                                                                                        \
-  /* The same where neither the smallest candidate nor the sampled one is looked for. */                               \
-  INLINE void name##_add_plain(const REAL *l, const double *p, const double *t, int32_t count, double *s, double *z,   \
-                               uint8_t *flags) {                                                                       \
+  /* The same where neither the smallest candidate nor the sampled one is looked for, and none is missing. */          \
+  INLINE void name##_add_plain(const double *p, const double *t, int32_t count, double *s, double *z) {                \
     d4 zs = {0, 0, 0, 0}, ss = {0, 0, 0, 0};                                                                           \
-    name##_i4 missing = {0, 0, 0, 0};                                                                                  \
     int32_t i = 0;                                                                                                     \
     for (; i + 4 <= count; i += 4) {                                                                                   \
       d4 p4, t4;                                                                                                       \
-      name##_v4 l4;                                                                                                    \
       memcpy(&p4, p + i, sizeof p4);                                                                                   \
       memcpy(&t4, t + i, sizeof t4);                                                                                   \
-      memcpy(&l4, l + i, sizeof l4);                                                                                   \
       zs += p4;                                                                                                        \
       ss += t4;                                                                                                        \
-      missing |= l4 != l4;                                                                                             \
     }                                                                                                                  \
     for (int32_t j = 0; i < count; i++, j++) {                                                                         \
       zs[j] += p[i];                                                                                                   \
       ss[j] += t[i];                                                                                                   \
-      if (l[i] != l[i]) missing[j] = -1;                                                                               \
     }                                                                                                                  \
-    *z += (zs[0] + zs[2]) + (zs[1] + zs[3]);                                                                           \
-    *s += (ss[0] + ss[2]) + (ss[1] + ss[3]);                                                                           \
-    if (missing[0] | missing[1] | missing[2] | missing[3]) *flags |= ARPO_CANDIDATE_MISSING;                           \
+    /* The first and third lane of both, and the second and fourth. */                                                 \
+    d4 pairs = __builtin_shufflevector(zs, ss, 0, 4, 1, 5) + __builtin_shufflevector(zs, ss, 2, 6, 3, 7);              \
+    *z = pairs[0] + pairs[2];                                                                                          \
+    *s = pairs[1] + pairs[3];                                                                                          \
   }                                                                                                                    \
                                                                                                                        \
-  /* p = e^(scale l) and t = -p scale l. What is no number gives p = 9e-308, which no sum notices. */                  \
-  INLINE void weigh(const REAL *restrict l, size_t count, double scale, double *restrict p, double *restrict t) {      \
+  /* p = e^(scale l) and t = -p scale l. What is no number gives p = 9e-308, which no sum notices. Tells whether       \
+     there is one. */                                                                                                  \
+  INLINE WORD name##_block(const REAL *restrict l, double scale, double *restrict p, double *restrict t) {             \
     INTERLEAVED                                                                                                        \
-    for (size_t i = 0; i < count; i++) {                                                                               \
+    for (size_t i = 0; i < BLOCK; i++) {                                                                               \
       double x = raised(scale * (double)l[i]);                                                                         \
       double y = exp_normal(x);                                                                                        \
       p[i] = y;                                                                                                        \
       t[i] = -y * x;                                                                                                   \
     }                                                                                                                  \
+    WORD missing = 0;                                                                                                  \
+    for (size_t i = 0; i < BLOCK; i++) missing |= l[i] != l[i];                                                        \
+    return missing;                                                                                                    \
+  }                                                                                                                    \
+                                                                                                                       \
+  /* The same of some candidates, with room for whole blocks in p and t. */                                            \
+  INLINE WORD weigh(const REAL *restrict l, size_t count, double scale, double *restrict p, double *restrict t) {      \
+    WORD missing = 0;                                                                                                  \
+    size_t i = 0;                                                                                                      \
+    for (; i + BLOCK <= count; i += BLOCK) missing |= name##_block(l + i, scale, p + i, t + i);                        \
+    if (i < count) {                                                                                                   \
+      REAL rest[BLOCK] = {0};                                                                                          \
+      memcpy(rest, l + i, (count - i) * sizeof *l);                                                                    \
+      missing |= name##_block(rest, scale, p + i, t + i);                                                              \
+    }                                                                                                                  \
+    return missing;                                                                                                    \
   }                                                                                                                    \
                                                                                                                        \
   CLONES void name(const REAL *logprobs, const int32_t *ids, const int32_t *counts, const int32_t *sampled,            \
                    const uint8_t *places, size_t tokens, double scale, arpo_candidate_sums out) {                      \
-    double p[CHUNK], t[CHUNK];                                                                                         \
+    _Alignas(64) double p[CHUNK];                                                                                      \
+    _Alignas(64) double t[CHUNK];                                                                                      \
     size_t token = 0;                                                                                                  \
     while (token < tokens) {                                                                                           \
       size_t first = token, flat = 0;                                                                                  \
@@ -247,12 +262,12 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
         out.flags[token] = 0;                                                                                          \
       }                                                                                                                \
       if (token > first) {                                                                                             \
-        weigh(logprobs, flat, scale, p, t);                                                                            \
+        WORD missing = weigh(logprobs, flat, scale, p, t);                                                             \
         size_t at = 0;                                                                                                 \
-        if (ids == NULL && out.lowest == NULL) {                                                                       \
+        if (ids == NULL && out.lowest == NULL && !missing) {                                                           \
           for (size_t i = first; i < token; i++) {                                                                     \
-            name##_add_plain(logprobs + at, p + at, t + at, counts[i], out.s + i, out.z + i, out.flags + i);           \
-            if (place_of(places[i]) >= 0 && places[i] < counts[i]) out.flags[i] |= ARPO_SAMPLED_LISTED;                \
+            name##_add_plain(p + at, t + at, counts[i], out.s + i, out.z + i);                                         \
+            if (place_of(places[i]) >= 0 && places[i] < counts[i]) out.flags[i] = ARPO_SAMPLED_LISTED;                 \
             at += (size_t)counts[i];                                                                                   \
           }                                                                                                            \
         } else {                                                                                                       \
@@ -275,9 +290,9 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
       int32_t wanted = ids ? sampled[token] : place_of(places[token]);                                                 \
       for (size_t left = (size_t)counts[token]; left > 0;) {                                                           \
         size_t n = left < CHUNK ? left : CHUNK;                                                                        \
-        weigh(logprobs, n, scale, p, t);                                                                               \
+        (void)weigh(logprobs, n, scale, p, t);                                                                         \
         add_token(logprobs, ids ? ids : own_places, p, t, (int32_t)n, wanted, out.s + token, out.z + token,            \
-                  &lowest, out.flags + token);                                                              \
+                  &lowest, out.flags + token);                                                                         \
         logprobs += n;                                                                                                 \
         /* Places lie in the first chunk. */                                                                           \
         if (ids) ids += n; else wanted = -1;                                                                           \
@@ -290,3 +305,21 @@ INLINE int32_t place_of(uint8_t place) { return place == 255 ? -1 : place; }
 
 DEFINE_SUMS(float, int32_t, arpo_candidate_sums_float, add_token_float, weigh_float)
 DEFINE_SUMS(double, int64_t, arpo_candidate_sums_double, add_token_double, weigh_double)
+
+CLONES static void select_listed(const uint8_t *restrict wanted, const int32_t *restrict counts, size_t tokens,
+                                 int32_t *restrict listed, double *restrict s) {
+  for (size_t i = 0; i < tokens; i++) listed[i] = wanted[i] ? counts[i] : 0;
+  for (size_t i = 0; i < tokens; i++) s[i] = listed[i] > 0 ? s[i] : NAN;
+}
+
+size_t arpo_candidates_listed(const uint8_t *wanted, const int32_t *counts, const uint8_t *flags, size_t tokens,
+                              int32_t *listed, double *s, int32_t *outside) {
+  select_listed(wanted, counts, tokens, listed, s);
+  // Every one is written, and kept if it belongs there.
+  size_t n = 0;
+  for (size_t i = 0; i < tokens; i++) {
+    outside[n] = (int32_t)i;
+    n += (listed[i] > 0) & !(flags[i] & ARPO_SAMPLED_LISTED);
+  }
+  return n;
+}

@@ -107,7 +107,7 @@ import Testing
     let trial = try Self.trial()
     let path = try trial.folder.write(ResumeTests.lines(seed: 49), "log.jsonl")
     let reading = try #require(LogReading.first(of: [path], options: trial.options))
-    weak var stream = try reading.opened().stream
+    weak let stream = try reading.opened().stream
     #expect(stream != nil)
     let store = try Store.open(trial.database, for: .writing)
     _ = try Importer(store: store, options: trial.options).run([path], reading: reading)

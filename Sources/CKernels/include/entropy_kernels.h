@@ -41,6 +41,11 @@ void arpo_candidate_sums_double(const double *logprobs, const int32_t *ids, cons
                                 const int32_t *sampled, const uint8_t *places, size_t tokens, double scale,
                                 arpo_candidate_sums out);
 
+// listed[i] = counts[i] where token i is wanted, 0 where it is not, and s[i] = NaN where that is 0. Writes the wanted tokens
+// that have candidates but are none of them to `outside`, which has room for all, and returns how many there are.
+size_t arpo_candidates_listed(const uint8_t *wanted, const int32_t *counts, const uint8_t *flags, size_t tokens,
+                              int32_t *listed, double *s, int32_t *outside);
+
 // Bounds of the full-vocabulary entropy from the sums of the listed tokens, as TokenEntropy defines them.
 // `vocabulary` is +inf if it is not known, and then upper is NaN; both are NaN where nothing is listed. The cap
 // e^lowest is taken to be at least e^-707: a smaller one is the caller's to treat.

@@ -16,7 +16,7 @@ import Rollouts
 ///
 /// With a scale a, p stands for exp(a ln p): the weights of another temperature, not normalised.
 struct CandidateSums {
-  /// Sum of -p ln p.
+  /// Sum of -p ln p; `NaN` where nothing is listed.
   var s: [Double]
   /// Sum of p.
   var z: [Double]
@@ -38,12 +38,11 @@ struct CandidateSums {
     withLowest: Bool = true
   ) {
     let count = top.counts.count
-    var z: [Double] = []
-    var lowest: [Double] = []
+    var (z, lowest): ([Double], [Double]) = ([], [])
     var flags: [UInt8] = []
     // A pointer to no ids is no pointer, which would ask for places.
     let known = top.tokenIDs.isEmpty ? sampled : top.tokenIDs
-    s = filled(count) { s in
+    var s: [Double] = filled(count) { s in
       z = filled(count) { z in
         flags = filled(count) { flags in
           func add(lowest: UnsafeMutablePointer<Double>?) {
@@ -63,42 +62,23 @@ struct CandidateSums {
         }
       }
     }
-    (self.z, self.lowest) = (z, lowest)
-    listed = filled(count) { listed in
-      wanted.withUnsafeBufferPointer { wanted in
-        top.counts.withUnsafeBufferPointer { counts in
-          for i in 0..<count { listed[i] = wanted[i] == 0 ? 0 : counts[i] }
+    var listed: [Int32] = []
+    let outside = [Int32](unsafeUninitializedCapacity: count) { outside, initialized in
+      guard let base = outside.baseAddress else { return }
+      listed = filled(count) { listed in
+        s.withUnsafeMutableBufferPointer { s in
+          initialized = arpo_candidates_listed(wanted, top.counts, flags, count, listed, s.baseAddress, base)
         }
       }
     }
-    addSampled(logprobs, flags: flags, scale: scale)
+    (self.s, self.z, self.lowest, self.listed) = (s, z, lowest, listed)
+    if let logprobs {
+      for i in outside.lazy.map(Int.init) {
+        if let logprob = logprobs[i] { append(logprob, at: i, scale: scale) }
+      }
+    }
     if flags.contains(where: { $0 & UInt8(ARPO_CANDIDATE_MISSING) != 0 }) {
       recount(top, sampled: sampled, logprobs: logprobs, flags: flags, scale: scale)
-    }
-  }
-
-  /// Sums of -p ln p of positions that have listed tokens, the others `NaN`; takes them out.
-  mutating func takeEntropies() -> [Double] {
-    listed.withUnsafeBufferPointer { listed in
-      s.withUnsafeMutableBufferPointer { s in
-        for i in s.indices { s[i] = listed[i] == 0 ? .nan : s[i] }
-      }
-    }
-    defer { s = [] }
-    return s
-  }
-
-  /// Adds sampled tokens that are not among their candidates.
-  private mutating func addSampled(_ logprobs: RealColumn?, flags: [UInt8], scale: Double) {
-    guard let logprobs else { return }
-    var outside: [Int] = []
-    listed.withUnsafeBufferPointer { listed in
-      flags.withUnsafeBufferPointer { flags in
-        for i in listed.indices where flags[i] & UInt8(ARPO_SAMPLED_LISTED) == 0 && listed[i] > 0 { outside.append(i) }
-      }
-    }
-    for i in outside {
-      if let logprob = logprobs[i] { append(logprob, at: i, scale: scale) }
     }
   }
 
@@ -120,7 +100,7 @@ struct CandidateSums {
       guard listed[i] > 0, flags[i] & UInt8(ARPO_CANDIDATE_MISSING) != 0 else { continue }
       let known = candidates.filter { top.logprobs[$0] != nil }
       listed[i] = Int32(known.count)
-      s[i] = 0
+      s[i] = known.isEmpty ? .nan : 0
       z[i] = 0
       guard !known.isEmpty else { continue }
       for j in known {

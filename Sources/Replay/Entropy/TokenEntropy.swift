@@ -69,7 +69,7 @@ public struct TokenEntropy: Sendable {
   private mutating func addListed(
     _ columns: TokenColumns, _ top: TopLogprobs, logprobs: RealColumn?, vocabSize: Int?, _ estimators: Set<Estimator>
   ) {
-    var sums = CandidateSums(
+    let sums = CandidateSums(
       of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: 1,
       withLowest: estimators.contains(.lower) || estimators.contains(.upper))
     if estimators.contains(.topkRenormalized) {
@@ -80,7 +80,7 @@ public struct TokenEntropy: Sendable {
       if estimators.contains(.lower) { self.columns[.lower] = bounds.lower }
       if estimators.contains(.upper) { self.columns[.upper] = bounds.upper }
     }
-    if estimators.contains(.topk) { self.columns[.topk] = sums.takeEntropies() }
+    if estimators.contains(.topk) { self.columns[.topk] = sums.s }
   }
 
   /// Sets `topk`, `topk-renormalized` and `sampled-nll` at another sampling temperature; an approximation.
