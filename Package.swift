@@ -51,7 +51,8 @@ let package = Package(
       resources: [
         .embedInCode("Migrations/rollouts.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
         .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"), .embedInCode("Migrations/v6.sql"),
-        .embedInCode("Migrations/token_blocks.sql"),
+        .embedInCode("Migrations/v7.sql"), .embedInCode("Migrations/token_blocks.sql"),
+        .embedInCode("Migrations/model_calls.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),

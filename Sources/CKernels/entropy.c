@@ -29,8 +29,8 @@ INLINE double raised(double x) { return x >= -707.0 ? x : -707.0; }
 
 // e^x for x >= -707: 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 q(r). q has degree 9 and
 // interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes: relative error of e^r 1.3e-17. Adding 1.5 * 2^52 rounds to an
-// integer, which then stands in the low bits and is shifted into the exponent. The even and odd powers of q are Horner's
-// schemes side by side, which gives the loops more that can go on at once.
+// integer, which then stands in the low bits and is shifted into the exponent. The even and odd powers of q are two Horner
+// schemes side by side, so that more can go on at once.
 INLINE double exp_normal(double x) {
   double shifted = x * 0x1.71547652b82fep+0 + 0x1.8p52;
   double n = shifted - 0x1.8p52;
@@ -118,8 +118,8 @@ CLONES void arpo_entropy_renormalized(const double *restrict s, const double *re
 
 typedef double d4 __attribute__((ext_vector_type(4)));
 
-// Candidates whose sums are made at a time (two buffers of doubles that stay in the first cache), and those that one turn
-// of a loop weighs; a chunk is some blocks.
+// Candidates whose sums are made at a time (two buffers of doubles that stay in the first cache), and those that one
+// turn of a loop weighs; a chunk is some blocks.
 enum { CHUNK = 512, BLOCK = 64 };
 
 // Where the sampled token's place is known instead of the ids, the places stand for the ids.

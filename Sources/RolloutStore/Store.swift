@@ -80,8 +80,31 @@ public final class Store: Sendable {
       if access == .writing { try store.migrate() } else { try store.checkVersion() }
       return store
     } catch let error as DatabaseError {
+      if access == .reading, isReadOnly(error), let store = try unchanging(path, configuration) { return store }
       throw translated(error, path)
     }
+  }
+
+  private static func isReadOnly(_ error: DatabaseError) -> Bool {
+    [.SQLITE_READONLY, .SQLITE_CANTOPEN].contains(error.resultCode)
+  }
+
+  /// A database where nothing can be written beside it, as in an archive: SQLite makes a file there even to read, unless it
+  /// is told that nobody changes the database.
+  /// - Returns: `nil` if that is not why it could not be opened.
+  private static func unchanging(_ path: String, _ configuration: Configuration) throws -> Store? {
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    guard access(path, R_OK) == 0, access(folder, W_OK) != 0 else { return nil }
+    var info = stat()
+    if stat(path + "-wal", &info) == 0, info.st_size > 0 {
+      throw StoreError(
+        .failed,
+        "\(path) has changes that stand in \(path)-wal, and nothing can be written to \(folder): copy both elsewhere")
+    }
+    let place = URL(fileURLWithPath: path).absoluteString + "?immutable=1"
+    let store = Store(path: path, queue: try DatabaseQueue(path: place, configuration: configuration))
+    try store.checkVersion()
+    return store
   }
 
   /// Settings of SQLite itself, made once and before the first connection; without them it only takes longer.
@@ -132,14 +155,15 @@ public final class Store: Sendable {
 
   /// Statements that make a new database: changing tables step by step would take longer than making them.
   private static let tables = [
-    PackageResources.rollouts_sql, PackageResources.token_blocks_sql, PackageResources.v2_sql, PackageResources.v3_sql,
-    PackageResources.v4_sql,
+    PackageResources.rollouts_sql, PackageResources.token_blocks_sql, PackageResources.model_calls_sql,
+    PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
   /// Statements that lead from version n + 1 to version n + 2.
   private static let migrations = [
     PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql, PackageResources.v5_sql,
     PackageResources.v6_sql + PackageResources.token_blocks_sql,
+    PackageResources.v7_sql + PackageResources.model_calls_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
   private func migrate() throws {

@@ -56,9 +56,8 @@ public struct RealColumn: Sendable, Equatable {
   /// Appends the values of another column, widening both if either needs doubles.
   public mutating func append(_ other: RealColumn) {
     if precision == .float64 || other.precision == .float64 {
-      doubles = widened() + other.widened()
-      floats = []
-      precision = .float64
+      if precision != .float64 { self = RealColumn(doubles: widened()) }
+      doubles += other.widened()
     } else {
       floats += other.floats
       precision = max(precision, other.precision)

@@ -47,6 +47,29 @@ import TestSupport
     #expect(plain.output.allSatisfy { $0 < 0x80 })
   }
 
+  /// A database is read where nothing can be written beside it, as in an archive.
+  @Test(.enabled(if: Unprivileged.isPossible)) func aReadOnlyFolder() throws {
+    let archive = try TemporaryFolder()
+    let copy = archive.path("archive/runs.db")
+    try FileManager.default.createDirectory(atPath: archive.path("archive"), withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: database, toPath: copy)
+    let tool = archive.path("arpo-replay")
+    try FileManager.default.copyItem(atPath: try #require(Tool.path), toPath: tool)
+    for (path, mode) in [(archive.url.path, 0o755), (tool, 0o755), (copy, 0o444), (archive.path("archive"), 0o555)] {
+      try #require(chmod(path, mode_t(mode)) == 0)
+    }
+    defer { chmod(archive.path("archive"), 0o755) }
+    let run = try Unprivileged.run(tool, ["audit", copy, "--format", "json"])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.text == (try Tool.run(["audit", database, "--format", "json"]).text))
+    // What only stands in the write-ahead log cannot be had there.
+    chmod(archive.path("archive"), 0o755)
+    try Data([0]).write(to: URL(filePath: copy + "-wal"))
+    chmod(archive.path("archive"), 0o555)
+    let refused = try Unprivileged.run(tool, ["audit", copy])
+    #expect(refused.status == 1 && refused.errors.contains("-wal"), "\(refused.errors)")
+  }
+
   /// One log without a database says what the audit of a database says.
   @Test func analyzeIsAuditWithoutADatabase() throws {
     let direct = try Tool.run(["analyze", Self.log])

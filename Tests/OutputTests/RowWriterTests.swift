@@ -84,6 +84,20 @@ struct RowWriterTests {
     #expect(try written(.table, rows: []) == "name  calls  step  mean  ok\n───────────────────────────\nno rows\n")
   }
 
+  /// A window that is too narrow for all columns shows the first ones, with names that can be told apart.
+  @Test func aNarrowWindowShowsTheFirstColumns() throws {
+    let rows: [[CellValue]] = [0, 1].map {
+      [.text("a-long-run-\($0)"), .int(1), .int(12_345_678), .double(0.1), .bool(true)]
+    }
+    let lines = try written(.table, rows: rows, traits: .columns(20, isTTY: false).plain).split(separator: "\n")
+    #expect(
+      lines.prefix(4) == ["name          calls", "-------------------", "a-long-run-0      1", "a-long-run-1      1"])
+    #expect(
+      lines.dropFirst(4).joined(separator: " ") == "3 more columns in a wider window; --format csv has all of them")
+    let whole = try written(.table, rows: rows, traits: .columns(80, isTTY: false).plain)
+    #expect(whole.contains("ok") && !whole.contains("more column"))
+  }
+
   @Test func aTableStreamsBehindItsFirstRows() throws {
     let rows: [[CellValue]] = [
       [.text("a"), .int(1), .int(1), .double(1), .bool(true)],

@@ -127,6 +127,36 @@ private func columns(_ rows: [Definition], asFloats: Bool) -> TokenColumns {
     #expect(got[.topk]?[0] ?? 1 < 1e-290)
   }
 
+  /// However far the temperature goes: near 0 all probability is on the most likely token, though every p^a is too small
+  /// for a number.
+  @Test(arguments: [1e-9, 1e-4, 1e-3, 0.01, 0.3, 2, 1e3]) func anyTemperature(to: Double) {
+    let rows = [
+      Definition(ids: [1, 2, 3], logprobs: [log(0.6), log(0.2), log(0.1)], sampled: 1, sampledLogprob: log(0.6)),
+      Definition(ids: [1, 2], logprobs: [log(0.5), log(0.25)], sampled: 2, sampledLogprob: log(0.25)),
+      Definition(ids: [1, 2], logprobs: [log(0.1), log(0.1)], sampled: 7, sampledLogprob: log(0.05)),
+      Definition(ids: [1, 2], logprobs: [log(0.4), log(0.4)], sampled: 1, sampledLogprob: log(0.4)),
+    ]
+    let got = TokenEntropy(
+      of: columns(rows, asFloats: false), entropyKind: nil, vocabSize: nil,
+      estimators: [.topk, .topkRenormalized, .sampledNLL], temperature: TemperatureChange(from: 1, to: to))
+    for (i, row) in rows.enumerated() {
+      let a = 1 / to
+      let rest = max(0, 1 - row.listed.reduce(0) { $0 + exp($1) })
+      let terms = row.listed.map { a * $0 } + (rest > 0 ? [a * log(rest)] : [])
+      let top = terms.max() ?? 0
+      let logTotal = top + log(terms.reduce(0) { $0 + exp($1 - top) })
+      // What underflows adds nothing.
+      let scaled = row.listed.map { max(-1e300, a * $0 - logTotal) }
+      var changed = row
+      changed.logprobs = scaled
+      changed.ids = scaled.indices.map(Int32.init)
+      changed.sampledLogprob = nil
+      #expect(agrees(got[.topk]?[i] ?? .nan, changed.topk), "row \(i)")
+      #expect(agrees(got[.topkRenormalized]?[i] ?? .nan, changed.renormalized), "row \(i)")
+      #expect(agrees(got[.sampledNLL]?[i] ?? .nan, logTotal - a * (row.sampledLogprob ?? .nan)), "row \(i)")
+    }
+  }
+
   /// Minus infinity is probability 0 and adds nothing; a candidate without a number is not listed.
   @Test func candidatesWithoutNumbers() {
     let infinite = Definition(

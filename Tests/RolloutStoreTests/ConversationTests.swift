@@ -32,6 +32,33 @@ import Testing
     #expect(try trial.value("SELECT count(*) FROM model_call WHERE is_joined = 0") == "0")
   }
 
+  /// Calls that became one trajectory say where in the logs each of them stands.
+  @Test func eachCallKeepsItsPlace() throws {
+    let trial = try ImportTrial()
+    trial.options.runName = "run"
+    let lines = try Self.lines("vllm-chat-ids.jsonl")
+    try trial.folder.write(Array(lines[..<2]), "a.jsonl")
+    try trial.folder.write(Array(lines[2...]), "b.jsonl")
+    try trial.run("a.jsonl", "b.jsonl")
+    let ids = try lines.map { line in
+      let body = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+      let response = body["response"] as? [String: Any] ?? body
+      return try #require((response["body"] as? [String: Any] ?? response)["id"] as? String)
+    }
+    var expected: [String] = []
+    for (i, id) in ids.enumerated() {
+      let (file, first) = i < 2 ? ("a.jsonl", 0) : ("b.jsonl", 2)
+      let offset = lines[first..<i].reduce(0) { $0 + $1.utf8.count + 1 }
+      expected.append("\(id) \(file) \(i - first + 1) \(offset)")
+    }
+    let places = """
+      SELECT response_id || ' ' || replace(path, rtrim(path, replace(path, '/', '')), '') || ' ' || line || ' ' || byte_offset
+      FROM model_calls ORDER BY 1
+      """
+    #expect(try trial.strings(places) == expected.sorted())
+    #expect(try trial.count("trajectory") < ids.count)
+  }
+
   @Test(arguments: logs) func theOrderOfCallsChangesNothing(name: String) throws {
     let lines = try Self.lines(name)
     let straight = try ImportTrial()

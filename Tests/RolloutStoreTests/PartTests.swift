@@ -35,6 +35,7 @@ import Testing
       extra == #"[{"part":1,"acc":1,"note":{"x":[1]},"input":"q2"},{"part":2,"later_score":0.5,"input":"q3"}]"#)
     #expect(try trial.value("SELECT json_extract(extra, '$.acc') FROM trajectory") == "1")
     #expect(try trial.strings("SELECT name || ' ' || score FROM reward ORDER BY 1") == ["acc 1.0", "later_score 0.5"])
+    #expect(try trial.strings("SELECT line FROM model_calls ORDER BY end_index") == ["1", "2", "3"])
     // As many segments of unknown tokens as there are segments.
     let unknown = "SELECT sum(count) FROM finding WHERE check_name = 'tokens_unknown'"
     #expect(try trial.value(unknown) == "\(trial.count("segment"))")

@@ -99,12 +99,21 @@ public struct TokenEntropy: Sendable {
       of: top, sampled: columns.tokenIDs, logprobs: logprobs, wanted: columns.lossMask, scale: a, withLowest: false)
     var topk = [Double](repeating: .nan, count: count)
     var nll = topk
+    let totals: [Double] = filled(count) { totals in
+      for i in 0..<count {
+        let rest = max(0, 1 - plain.z[i])
+        totals[i] = scaled.z[i] + (rest > 0 ? pow(rest, a) : 0)
+      }
+    }
     for i in 0..<count where plain.listed[i] > 0 {
+      let logTotal = log(totals[i])
+      topk[i] = (scaled.s[i] + scaled.z[i] * logTotal) / totals[i]
+      if !sampled.isEmpty { nll[i] = logTotal - a * sampled[i] }
+    }
+    forEachUnderflow(of: totals, scaled, top, columns, logprobs: logprobs, scale: a) { i, listed in
       let rest = max(0, 1 - plain.z[i])
-      let total = scaled.z[i] + (rest > 0 ? pow(rest, a) : 0)
-      // The listed tokens may all underflow; the rest is then nearly 1 and carries the sum.
-      let logTotal = log(total)
-      topk[i] = (scaled.s[i] + scaled.z[i] * logTotal) / total
+      let logTotal = logOfSum(listed + (rest > 0 ? [a * log(rest)] : []))
+      topk[i] = entropy(ofLogprobs: listed.lazy.map { $0 - logTotal })
       if !sampled.isEmpty { nll[i] = logTotal - a * sampled[i] }
     }
     if estimators.contains(.topk) { self.columns[.topk] = topk }
@@ -148,33 +157,50 @@ private func renormalized(
 ) -> [Double] {
   let count = sums.s.count
   var out = filled(count) { arpo_entropy_renormalized(sums.s, sums.z, sums.listed, count, $0) }
-  let underflows = sums.z.withUnsafeBufferPointer { z in
-    sums.listed.withUnsafeBufferPointer { listed in z.indices.contains { z[$0] < 1e-290 && listed[$0] > 0 } }
-  }
-  guard underflows else { return out }
-  var offset = 0
-  for i in 0..<count {
-    let candidates = offset..<(offset + Int(top.counts[i]))
-    offset = candidates.upperBound
-    guard sums.listed[i] > 0, sums.z[i] < 1e-290 else { continue }
-    var lps = candidates.compactMap { top.logprobs[$0] }
-    let isListed = candidates.contains {
-      top.isSampled($0, at: i, first: candidates.lowerBound, token: columns.tokenIDs[i]) && top.logprobs[$0] != nil
-    }
-    if !isListed, let logprob = logprobs?[i] { lps.append(logprob) }
-    out[i] = shiftedEntropy(lps.map { scale * $0 })
+  forEachUnderflow(of: sums.z, sums, top, columns, logprobs: logprobs, scale: scale) { i, listed in
+    let logTotal = logOfSum(listed)
+    out[i] = entropy(ofLogprobs: listed.lazy.map { $0 - logTotal })
   }
   return out
 }
 
-/// Entropy of a few tokens whose probabilities are too small to add up as they are.
-private func shiftedEntropy(_ logprobs: [Double]) -> Double {
-  guard let top = logprobs.max(), top.isFinite else { return .nan }
-  let z = logprobs.reduce(0) { $0 + exp($1 - top) }
-  return logprobs.reduce(0) { sum, l in
-    let x = l - top - log(z)
+/// Calls the body with the positions whose total of probabilities is too small to divide by, and the logarithms of those
+/// of their listed tokens.
+private func forEachUnderflow(
+  of totals: [Double], _ sums: CandidateSums, _ top: TopLogprobs, _ columns: TokenColumns, logprobs: RealColumn?,
+  scale: Double, _ body: (Int, [Double]) -> Void
+) {
+  // Below it some addend may have been no normal number.
+  let least = 1e-290
+  let isAny = totals.withUnsafeBufferPointer { totals in
+    sums.listed.withUnsafeBufferPointer { listed in totals.indices.contains { totals[$0] < least && listed[$0] > 0 } }
+  }
+  guard isAny else { return }
+  var offset = 0
+  for i in totals.indices {
+    let candidates = offset..<(offset + Int(top.counts[i]))
+    offset = candidates.upperBound
+    guard sums.listed[i] > 0, totals[i] < least else { continue }
+    var listed = candidates.compactMap { top.logprobs[$0] }
+    let isListed = candidates.contains {
+      top.isSampled($0, at: i, first: candidates.lowerBound, token: columns.tokenIDs[i]) && top.logprobs[$0] != nil
+    }
+    if !isListed, let logprob = logprobs?[i] { listed.append(logprob) }
+    body(i, listed.map { scale * $0 })
+  }
+}
+
+/// ln of the sum of e^x, which may itself be too small for a number; -inf for no numbers.
+private func logOfSum(_ logarithms: [Double]) -> Double {
+  guard let top = logarithms.max(), top.isFinite else { return -.infinity }
+  return top + log(logarithms.reduce(0) { $0 + exp($1 - top) })
+}
+
+/// Sum of -p ln p; `NaN` where the probabilities have no total.
+private func entropy(ofLogprobs logprobs: some Sequence<Double>) -> Double {
+  logprobs.reduce(0) { sum, x in
     let p = exp(x)
-    return p > 0 ? sum - p * x : sum
+    return x.isNaN ? .nan : p > 0 ? sum - p * x : sum
   }
 }
 

@@ -62,7 +62,8 @@ extension RecordWriter {
     try execute(
       """
       INSERT INTO model_call (id, run, trajectory, response_id, created, messages, request_keys, context_segments,
-        prompt_token_ids, reply_key, tokens, tokens_key, end_index, is_joined) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+        prompt_token_ids, reply_key, tokens, tokens_key, end_index, is_joined, source, line, byte_offset)
+      VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
       """,
       [
         newID(.modelCall), run, id, responseID, call.created, call.messages.count,
@@ -70,7 +71,7 @@ extension RecordWriter {
         promptEnd == call.messages.count ? nil : contextCounts.withUnsafeBytes { Data($0) },
         promptEnd == call.messages.count ? nil : call.promptTokenIDs.map { Data(preparerEncoder.integers($0[...])) },
         replyKey, tokens, tokensKey, call.columns?.count ?? record.segments.count,
-        promptEnd == call.messages.count,
+        promptEnd == call.messages.count, origin.source, origin.position.line, origin.position.byteOffset,
       ])
     return outcome
   }

@@ -69,20 +69,32 @@ extension RecordWriter {
         ContentHash64.joining(known["row_hash"], prepared.rowHash).stored, id,
       ])
     // Until there are two, the trajectory's own hash is the first part's.
-    if last == 0 { try note(part: "\(key)#0", hash: known["content_hash"], end: length, of: id, run: run) }
-    try note(part: name, hash: hash, end: length + segments.count, of: id, run: run)
+    if last == 0 {
+      try note(
+        part: "\(key)#0", hash: known["content_hash"], end: length, of: id, run: run,
+        (known["source"], known["line"], known["byte_offset"]))
+    }
+    try note(
+      part: name, hash: hash, end: length + segments.count, of: id, run: run,
+      (origin.source, origin.position.line, origin.position.byteOffset))
     paths.clear()
     counts.parts += 1
     return .inserted(id)
   }
 
   /// Notes a part as the model call that it is, with a hash of all that it says.
-  private func note(part: String, hash: Int64, end: Int, of trajectory: Int64, run: Int64) throws {
+  private func note(
+    part: String, hash: Int64, end: Int, of trajectory: Int64, run: Int64,
+    _ origin: (source: Int64, line: Int, byteOffset: Int)
+  ) throws {
     try execute(
       """
-      INSERT INTO model_call (id, run, trajectory, response_id, messages, reply_key, end_index, is_joined)
-      VALUES (?,?,?,?,0,?,?,1)
-      """, [newID(.modelCall), run, trajectory, part, hash, end])
+      INSERT INTO model_call (id, run, trajectory, response_id, messages, reply_key, end_index, is_joined, source, line,
+        byte_offset) VALUES (?,?,?,?,0,?,?,1,?,?,?)
+      """,
+      [
+        newID(.modelCall), run, trajectory, part, hash, end, origin.source, origin.line, origin.byteOffset,
+      ])
   }
 
   /// The hash of what one record of a trajectory said.

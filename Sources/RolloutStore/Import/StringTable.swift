@@ -36,7 +36,11 @@ struct StringTable {
     let text = string.text.withoutZeros
     let number: Int32
     if let found = try Int32.fetchOne(
-      db.cachedStatement(sql: "SELECT number FROM token_string WHERE run = ? AND text = ? AND bytes IS ?"),
+      db.cachedStatement(
+        // Without statistics SQLite would take the primary key, and read the run's texts one after the other.
+        sql: """
+          SELECT number FROM token_string INDEXED BY token_string_text WHERE run = ? AND text = ? AND bytes IS ?
+          """),
       arguments: [run, text, bytes])
     {
       number = found

@@ -189,7 +189,10 @@ CREATE TABLE model_call (
   tokens INTEGER,                      -- ids of prompt and reply, where the log has them
   tokens_key INTEGER,                  -- hash of those ids
   end_index INTEGER NOT NULL,          -- response index behind the reply
-  is_joined INTEGER NOT NULL           -- 1: joined to the call before it, or known to have none
+  is_joined INTEGER NOT NULL,          -- 1: joined to the call before it, or known to have none
+  source INTEGER REFERENCES source,    -- the log of its record; NULL, as the next two: imported before version 7
+  line INTEGER,                        -- of the record, in lines from 1
+  byte_offset INTEGER                  -- of the record, in the uncompressed log
 ) STRICT;
 CREATE INDEX model_call_reply ON model_call (run, reply_key);
 CREATE INDEX model_call_response ON model_call (run, response_id);

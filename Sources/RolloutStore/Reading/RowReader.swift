@@ -50,15 +50,19 @@ struct RowReader {
   }
 
   /// Runs the statement with its parameters bound, and calls the body with each row.
-  func forEach(_ parameters: Int64..., body: (Row) throws -> Void) throws {
-    begin { for value in parameters { $0.bind(value) } }
+  /// - Parameter second: `nil` for a statement that has one parameter.
+  func forEach(_ first: Int64, _ second: Int64? = nil, body: (Row) throws -> Void) throws {
+    try begin {
+      $0.bind(first)
+      if let second { $0.bind(second) }
+    }
     defer { close() }
     while let row = try next() { try body(row) }
   }
 
   /// What is read from the first row; `nil` if there is none.
   func first<Value>(_ values: (inout Parameters) -> Void, read: (Row) throws -> Value) throws -> Value? {
-    begin(values)
+    try begin(values)
     defer { close() }
     return try next().map(read)
   }
@@ -66,19 +70,20 @@ struct RowReader {
   /// Runs the statement with its parameter bound and gives its first row, which stays valid until `close` or the next run
   /// of the statement.
   func open(_ parameter: Int64) throws -> Row? {
-    begin { $0.bind(parameter) }
+    try begin { $0.bind(parameter) }
     return try next()
   }
 
   /// Ends a run of the statement.
   func close() { sqlite3_reset(statement.sqliteStatement) }
 
-  private func begin(_ values: (inout Parameters) -> Void) {
+  private func begin(_ values: (inout Parameters) -> Void) throws {
     let handle = statement.sqliteStatement
     // A statement that was left amid its rows, by an error, starts over.
     sqlite3_reset(handle)
     var parameters = Parameters(handle)
     values(&parameters)
+    guard parameters.failure == SQLITE_OK else { throw DatabaseError(code: parameters.failure, of: db) }
   }
 
   private func next() throws -> Row? {

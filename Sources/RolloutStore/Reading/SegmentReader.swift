@@ -43,7 +43,7 @@ struct SegmentReader {
     stored.trajectory.segments.reserveCapacity(8)
     let statement = try statement(Columns(source: stored.source, withCandidateIDs: withCandidateIDs))
     defer { storage.blocks?.close() }
-    try statement.rows.forEach(stored.row, evidenceSet ?? 0) { row in
+    try statement.rows.forEach(stored.row, stored.source.usesEvidence ? evidenceSet : nil) { row in
       let segment = statement.segment(row, isText: !stored.hasTokens || stored.source == .retokenized)
       stored.trajectory.segments.append(segment)
       guard stored.hasTokens, !assembler.lacksPlaces else { return }

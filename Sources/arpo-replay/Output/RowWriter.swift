@@ -6,7 +6,8 @@ import Replay
 ///     for row in rows { try writer.write([.text(row.run), .int(row.calls)]) }
 ///     try writer.finish()
 ///
-/// Memory does not grow with the number of rows: a table fits its columns to the first rows and streams the others. Throws
+/// Memory does not grow with the number of rows: a table fits its columns to the first rows and streams the others. In a
+/// window that is too narrow for all columns it shows the first ones, and says how many it leaves out. Throws
 /// `ExitCode.success` once nobody reads any more.
 final class RowWriter {
   let format: OutputFormat
@@ -21,6 +22,11 @@ final class RowWriter {
   /// Rows that a table's columns are yet to be fitted to.
   private var waiting: [[CellValue]] = []
   private var layout: TableLayout?
+  /// Columns of a table that there is room for.
+  private var shown = 0
+
+  /// Text is not cut below it, so that names that begin alike can be told apart.
+  private static let narrowestText = 16
 
   /// Writes rows of some columns.
   ///
@@ -69,6 +75,7 @@ final class RowWriter {
     switch format {
     case .table:
       if layout == nil { fitTable() }
+      writeHiddenColumns()
     case .json: output.write(hasBegun ? "\n]\n" : "[]\n")
     case .ndjson: break
     case .csv: if !hasBegun { writeCSVHeader() }
@@ -112,17 +119,32 @@ extension RowWriter {
 
   /// Fixes the widths by the rows seen so far and writes them.
   private func fitTable() {
-    let columns = columns.enumerated().map { c, column in
+    var columns = columns.enumerated().map { c, column in
       let values = waiting.map { $0[c] }.filter { $0 != .null }
-      return TextTable.Column(title: column.name, isNumeric: !values.isEmpty && values.allSatisfy(\.isNumeric))
+      return TextTable.Column(
+        title: column.name, isNumeric: !values.isEmpty && values.allSatisfy(\.isNumeric),
+        narrowest: Self.narrowestText)
     }
+    shown = columns.count
     let rows = waiting.map(cells)
+    if let limit = traits.limit {
+      shown = TableLayout(columns: columns, rows: rows, traits: traits, limit: 0).columns(within: limit)
+      columns.removeLast(columns.count - shown)
+    }
     let layout = TableLayout(columns: columns, rows: rows, traits: traits, limit: traits.limit)
     output.write(layout.header)
     for row in rows { output.write(layout.line(row)) }
     if rows.isEmpty { output.write(traits.styled("no rows", .dim) + "\n") }
     waiting = []
     self.layout = layout
+  }
+
+  private func writeHiddenColumns() {
+    let hidden = columns.count - shown
+    guard hidden > 0 else { return }
+    output.write(
+      traits.wrapped(
+        "\(traits.counted(hidden, "more column")) in a wider window; --format csv has all of them", style: .dim))
   }
 
   private func cells(_ row: [CellValue]) -> [TextTable.Cell] {

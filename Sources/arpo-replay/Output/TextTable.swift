@@ -111,6 +111,17 @@ struct TableLayout: Sendable {
   /// Columns of a full line.
   var width: Int { widths.reduce(0, +) + Self.gap * max(0, widths.count - 1) }
 
+  /// Leading columns whose lines are no wider than that; at least one.
+  func columns(within limit: Int) -> Int {
+    var count = 0
+    var width = -Self.gap
+    while count < widths.count, width + Self.gap + widths[count] <= limit || count == 0 {
+      width += Self.gap + widths[count]
+      count += 1
+    }
+    return count
+  }
+
   /// The line of titles and the rule below it.
   var header: String {
     line(columns.map { TextTable.Cell($0.title, .bold) }) + rule

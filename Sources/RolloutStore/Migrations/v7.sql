@@ -1,0 +1,8 @@
+-- Schema version 7: calls that became parts of one trajectory say where in the logs each stands.
+
+ALTER TABLE model_call ADD COLUMN
+  source INTEGER REFERENCES source;    -- the log of its record; NULL, as the next two: imported before version 7
+ALTER TABLE model_call ADD COLUMN
+  line INTEGER;                        -- of the record, in lines from 1
+ALTER TABLE model_call ADD COLUMN
+  byte_offset INTEGER;                 -- of the record, in the uncompressed log
