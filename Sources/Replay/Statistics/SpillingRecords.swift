@@ -1,30 +1,23 @@
 /// An append-only list of byte records that keeps only so many bytes in memory.
 struct SpillingRecords {
-  private var memory: [UInt8] = []
-  private var storage: (any SpillStorage)?
-  private var stored = 0
-  private let limit: Int
-  private let makeStorage: SpillFactory?
+  private var buffer: SpillingBuffer<UInt8>
 
-  init(limit: Int, spill: SpillFactory?) {
-    self.limit = limit
-    makeStorage = spill
-  }
+  /// - Parameters:
+  ///   - limit: bytes kept in memory before they are written out.
+  ///   - spill: makes the storage; `nil`: everything stays in memory.
+  init(limit: Int, spill: SpillFactory?) { buffer = SpillingBuffer(limit: limit, spill: spill) }
 
   mutating func append(_ record: [UInt8]) throws {
-    withUnsafeBytes(of: UInt64(record.count)) { memory += $0 }
-    memory += record
-    guard memory.count >= limit, let makeStorage else { return }
-    let target = try storage ?? makeStorage()
-    storage = target
-    try memory.withUnsafeBytes { try target.append($0) }
-    stored += memory.count
-    memory.removeAll(keepingCapacity: true)
+    try buffer.append { memory in
+      withUnsafeBytes(of: UInt64(record.count)) { memory += $0 }
+      memory += record
+    }
   }
 
   /// Calls the body with each record, in the order they came.
   func forEach(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
-    if let storage {
+    if let storage = buffer.storage {
+      let stored = buffer.stored
       // Whole stretches are read, and of each the records that end in it.
       var stretch = [UInt8](repeating: 0, count: min(stored, Self.stretch))
       var at = 0
@@ -39,7 +32,7 @@ struct SpillingRecords {
         if used == 0 { stretch = [UInt8](repeating: 0, count: 2 * stretch.count) }
       }
     }
-    _ = try memory.withUnsafeBytes { try Self.forEach(in: $0, body) }
+    _ = try buffer.memory.withUnsafeBytes { try Self.forEach(in: $0, body) }
   }
 
   private static let stretch = 1 << 18

@@ -1,29 +1,16 @@
 /// A multiset of doubles that gives exact medians and keeps only so many of them in memory.
 struct SpillingValues {
-  private var memory: [Double] = []
-  private var storage: (any SpillStorage)?
-  private var stored = 0
-  private let limit: Int
-  private let makeStorage: SpillFactory?
+  private var buffer: SpillingBuffer<Double>
 
   /// - Parameters:
   ///   - limit: values kept in memory before they are written out.
   ///   - spill: makes the storage; `nil`: everything stays in memory.
-  init(limit: Int, spill: SpillFactory?) {
-    self.limit = limit
-    makeStorage = spill
-  }
+  init(limit: Int, spill: SpillFactory?) { buffer = SpillingBuffer(limit: limit, spill: spill) }
 
-  var count: Int { stored + memory.count }
+  var count: Int { buffer.count }
 
   mutating func append(_ values: [Double]) throws {
-    memory += values
-    guard memory.count >= limit, let makeStorage else { return }
-    let target = try storage ?? makeStorage()
-    storage = target
-    try memory.withUnsafeBytes { try target.append($0) }
-    stored += memory.count
-    memory.removeAll(keepingCapacity: true)
+    try buffer.append { $0 += values }
   }
 
   /// Steps through all values in the order they came.
@@ -42,11 +29,11 @@ struct SpillingValues {
     mutating func next() throws -> Double? {
       if at == buffer.count {
         at = 0
-        if done < values.stored, let storage = values.storage {
-          buffer = [Double](repeating: 0, count: min(1 << 12, values.stored - done))
+        if done < values.buffer.stored, let storage = values.buffer.storage {
+          buffer = [Double](repeating: 0, count: min(1 << 12, values.buffer.stored - done))
           try buffer.withUnsafeMutableBytes { try storage.fill($0, from: done * 8) }
         } else if done < values.count {
-          buffer = values.memory
+          buffer = values.buffer.memory
         } else {
           return nil
         }
@@ -59,19 +46,19 @@ struct SpillingValues {
 
   /// Calls the body with all values, a stretch at a time, in the order they came.
   func forEachChunk(_ body: (UnsafeBufferPointer<Double>) throws -> Void) throws {
-    if let storage {
-      var buffer = [Double](repeating: 0, count: 1 << 15)
+    if let storage = buffer.storage {
+      var chunk = [Double](repeating: 0, count: 1 << 15)
       var done = 0
-      while done < stored {
-        let wanted = Swift.min(buffer.count, stored - done)
-        try buffer.withUnsafeMutableBytes { bytes in
+      while done < buffer.stored {
+        let wanted = Swift.min(chunk.count, buffer.stored - done)
+        try chunk.withUnsafeMutableBytes { bytes in
           try storage.fill(UnsafeMutableRawBufferPointer(rebasing: bytes[..<(wanted * 8)]), from: done * 8)
         }
-        try buffer.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[..<wanted])) }
+        try chunk.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[..<wanted])) }
         done += wanted
       }
     }
-    try memory.withUnsafeBufferPointer { try body($0) }
+    try buffer.memory.withUnsafeBufferPointer { try body($0) }
   }
 
   /// Middle value, or the mean of the two middle ones; `nil` without values.
