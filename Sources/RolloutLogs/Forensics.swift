@@ -14,6 +14,7 @@ enum Forensics {
   static func findings(_ columns: inout TokenColumns, firstIndex: Int) -> [Finding] {
     var out = zeroRuns(columns, firstIndex: firstIndex)
     if let top = columns.topLogprobs { out += unlisted(columns, top, firstIndex) }
+    out += negativeEntropies(columns, firstIndex: firstIndex)
     let (count, first) = takeSentinels(from: &columns)
     if let first { out.append(Finding(.sentinel, count: count, firstIndex: firstIndex + first)) }
     return out

@@ -184,6 +184,8 @@ public struct Finding: Sendable, Equatable {
     case notFinite = "not_finite"
     /// The sampled token is not in its own top-k list.
     case sampledNotListed = "sampled_not_in_top_k"
+    /// Logged entropies below 0.
+    case negativeEntropy = "negative_entropy"
     /// Text whose token ids are unknown.
     case unknownTokens = "tokens_unknown"
     /// A later request does not repeat the earlier one and its reply.

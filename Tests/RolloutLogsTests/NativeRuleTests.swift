@@ -220,6 +220,14 @@ import Testing
         == .lengthMismatch)
   }
 
+  /// By rounding an entropy may lie a little below 0; others do not come from a distribution.
+  @Test(arguments: ["", "00000000000001"]) func negativeEntropiesAreTold(moreDigits: String) throws {
+    let t = try Self.trajectory(#""entropies":[-0.00001,-0.5\#(moreDigits),0.25]"#)
+    #expect(t.findings == [Finding(.negativeEntropy, count: 1, firstIndex: 1)])
+    #expect(t.columns?.entropies?[1] == Double("-0.5" + moreDigits))
+    #expect(try Self.trajectory(#""entropies":[-0.00001,null,0.25]"#).findings.isEmpty)
+  }
+
   @Test func aMissingMaskIsZeroInToolResults() throws {
     let t = try Self.trajectory(Self.segments([("tool_call", 0, 1), ("tool_result", 1, 2), ("other", 2, 3)]))
     #expect(t.columns?.lossMask == [1, 0, 1])

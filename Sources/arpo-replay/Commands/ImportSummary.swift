@@ -153,6 +153,7 @@ enum FindingText {
     "not_finite": "numbers that are not finite, read as missing",
     "prompt_disagrees": "trajectories of a group id that has another prompt elsewhere: groups of their own",
     "sampled_not_in_top_k": "sampled tokens that are not in their own top-k list",
+    "negative_entropy": "logged entropies below 0, which no distribution has",
     "tokens_unknown": "segments of text whose token ids are unknown",
     "context_rewritten": "turns whose prompt does not repeat the tokens before it",
     "duplicate_row": "rows that repeat another row of their group (padding?)",
