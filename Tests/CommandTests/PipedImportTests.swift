@@ -16,8 +16,8 @@ import Testing
 
   private static func line(_ id: String) -> String { ImportCommandTests.good.replacing("good", with: id) + "\n" }
 
-  private func start(_ options: String...) throws -> Spawned.Running {
-    try Tool.start(["import", database, "-", "--run", "piped", "--quiet"] + options, pipe: pipe)
+  private func start(_ options: String..., log: String = "-") throws -> Spawned.Running {
+    try Tool.start(["import", database, log, "--run", "piped", "--quiet"] + options, pipe: pipe)
   }
 
   private func write(_ data: Data) { pipe.fileHandleForWriting.write(data) }
@@ -72,10 +72,80 @@ import Testing
     #expect(value("SELECT count(*) FROM trajectory") == "4")
   }
 
-  /// While nothing comes, others write into the database.
-  @Test func othersWriteMeanwhile() throws {
+  /// A pipe does not go on: what is said once all records are there is said at its end, although a signal ended it.
+  @Test(arguments: [SIGINT, SIGTERM]) func whatWasInterruptedIsSettled(signal: Int32) throws {
+    let log = ImportCommandTests.logs.appending(path: "openai/vllm-chat-ids.jsonl")
+    let other = folder.path("other.db")
+    _ = try Tool.run(["import", other, log.path, "--run", "piped", "--quiet"])
     let running = try start()
-    write(Data(Self.line("a").utf8))
+    write(try Data(contentsOf: log))
+    #expect(wait { value("SELECT count(*) FROM trajectory") ?? "0" != "0" })
+    running.send(signal: signal)
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 130 && run.errors.contains("ends standard input"), "\(run.status) \(run.errors)")
+    #expect(!run.errors.contains("same command"))
+    #expect(value("SELECT min(is_settled) FROM run") == "1")
+    let sql = "SELECT trajectory_id || length || generated || owned FROM trajectory ORDER BY 1"
+    let calls = try DatabaseDump.value(other, "SELECT count(*) FROM model_call").flatMap { Int($0) } ?? 0
+    let expected = try DatabaseDump.strings(other, sql)
+    #expect(try DatabaseDump.strings(database, sql) == expected && calls > expected.count)
+  }
+
+  /// Ctrl-C at a terminal ends the program that writes too.
+  @Test(arguments: ["", "{\"kind\":"]) func theWriterEndsWithIt(begun: String) throws {
+    let running = try start()
+    write(Data((Self.line("a") + begun).utf8))
+    #expect(committed(1))
+    running.send(signal: SIGINT)
+    try pipe.fileHandleForWriting.close()
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 130, "\(run.status) \(run.errors)")
+    #expect(value("SELECT count(*) FROM quarantine") == "0")
+  }
+
+  // MARK: Named pipes
+
+  private func namedPipe() throws -> String {
+    let path = folder.path("fifo")
+    #expect(mkfifo(path, 0o644) == 0)
+    return path
+  }
+
+  @Test func aNamedPipeThatNobodyWritesTo() throws {
+    let running = try start(log: try namedPipe())
+    #expect(wait { FileManager.default.fileExists(atPath: database) })
+    usleep(200_000)
+    running.send(signal: SIGINT)
+    let run = try running.wait(seconds: 10)
+    #expect(run.status == 130, "\(run.status) \(run.errors)")
+  }
+
+  /// It is committed as it comes, and Ctrl-C ends it for good.
+  @Test func aNamedPipe() throws {
+    let path = try namedPipe()
+    let running = try start(log: path)
+    var descriptor: Int32 = -1
+    // Nobody reads from it before.
+    #expect(
+      wait {
+        descriptor = open(path, O_WRONLY | O_NONBLOCK)
+        return descriptor >= 0
+      })
+    let writing = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    writing.write(Data((Self.line("a") + Self.line("b")).utf8))
+    #expect(committed(2) && running.isRunning)
+    running.send(signal: SIGINT)
+    let run = try running.wait(seconds: 20)
+    #expect(run.status == 130 && run.errors.contains("ends \(path)"), "\(run.status) \(run.errors)")
+    #expect(value("SELECT min(is_settled) FROM run") == "1")
+    withExtendedLifetime(writing) {}
+  }
+
+  /// While nothing comes, others write into the database, however much came before.
+  @Test(arguments: [0, 1_500_000]) func othersWriteMeanwhile(length: Int) throws {
+    let running = try start()
+    let long = Self.line("a").replacing("}", with: #","meta":{"note":"\#(String(repeating: "x", count: length))"}}"#)
+    write(Data(long.utf8))
     #expect(committed(1))
     var configuration = Configuration()
     configuration.busyMode = .timeout(5)

@@ -89,6 +89,8 @@ import Testing
     #expect(LogReading.first(of: [folder.url.path], options: ImportOptions()) == nil)
     #expect(LogReading.first(of: [folder.path("absent.jsonl")], options: ImportOptions()) == nil)
     #expect(LogReading.first(of: [], options: ImportOptions()) == nil)
+    #expect(mkfifo(folder.path("pipe"), 0o644) == 0)
+    #expect(LogReading.first(of: [folder.path("pipe")], options: ImportOptions()) == nil)
   }
 
   /// The reading is only of the path that it was begun for.

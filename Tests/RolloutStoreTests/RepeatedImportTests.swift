@@ -85,7 +85,8 @@ import Testing
     let text = Data(lines.jsonLines.utf8)
     let whole = try ImportTrial()
     try whole.run(lines: lines)
-    for cut in [text.count - 3, text.count - lines[lines.count - 1].utf8.count - 20, 1500] {
+    let colon = try #require(text.lastIndex(of: UInt8(ascii: ":")))
+    for cut in [text.count - 3, colon, colon + 1, text.count - lines[lines.count - 1].utf8.count - 20, 1500] {
       let trial = try ImportTrial()
       try trial.folder.write(text.prefix(cut), "log.jsonl")
       let report = try trial.run("log.jsonl")
@@ -114,6 +115,53 @@ import Testing
     #expect(try trial.quarantine() == ["2 \(BadRecords.root.utf8.count + 1) positive_logprob"])
     #expect(try trial.value("SELECT records FROM source") == "3")
     #expect(try trial.count("trajectory") == 2)
+  }
+
+  /// The same for one that is longer than allowed already: what is written of it later is no record of its own.
+  @Test(arguments: [400, 5000]) func aTornLongLineStaysOneRecord(block: Int) throws {
+    let long = BadRecords.root.replacing("[1,2,3]", with: "[" + String(repeating: "1,", count: 600) + "1]")
+    let text = Data([BadRecords.root, long, BadRecords.good(1)].jsonLines.utf8)
+    let (whole, trial) = (try ImportTrial(), try ImportTrial())
+    for trial in [whole, trial] {
+      trial.options.maxRecordBytes = 500
+      trial.options.blockBytes = block
+    }
+    try whole.folder.write(text, "log.jsonl")
+    try whole.run("log.jsonl")
+    let cut = BadRecords.root.utf8.count + 1 + 800
+    try trial.folder.write(text.prefix(cut), "log.jsonl")
+    #expect(try trial.run("log.jsonl").quarantine.map(\.name) == ["too_long"])
+    try trial.folder.append(text.dropFirst(cut), "log.jsonl")
+    #expect(try trial.run("log.jsonl").counts.records == 2)
+    #expect(try trial.quarantine() == whole.quarantine() && trial.reading() == whole.reading())
+    let state = "SELECT records || ' ' || state || ' ' || resume_offset || ' ' || bytes FROM source"
+    #expect(try trial.strings(state) == whole.strings(state))
+  }
+
+  /// What was too long comes in with a larger limit, and what waited for it; nothing else changes.
+  @Test(arguments: [false, true]) func whatWasTooLongComesInWithALargerLimit(hasGrown: Bool) throws {
+    let long = BadRecords.root.replacing("[1,2,3]", with: "[" + String(repeating: "1,", count: 600) + "1]")
+      .replacing(#""trajectory_id":"r""#, with: #""trajectory_id":"long""#)
+    let child =
+      #"{"kind":"trajectory","group_id":"g","trajectory_id":"c","token_ids":[7],"parent_id":"long","#
+      + #""branch_token_index":2}"#
+    let lines = [BadRecords.group, BadRecords.root, long, child, BadRecords.good(1)]
+    let whole = try ImportTrial()
+    #expect(try whole.run(lines: lines).quarantine.isEmpty && whole.count("trajectory") == 4)
+    let trial = try ImportTrial()
+    trial.options.maxRecordBytes = 500
+    try trial.run(lines: hasGrown ? lines.dropLast() : lines)
+    #expect(try trial.strings("SELECT reason FROM quarantine") == ["too_long", "missing_parent"])
+    #expect(try trial.value("SELECT message FROM quarantine")?.contains("--max-record") == true)
+    if !hasGrown { #expect(try trial.run("log.jsonl").files[0].status == .known) }
+    if hasGrown { try trial.folder.append(Data([BadRecords.good(1)].jsonLines.utf8), "log.jsonl") }
+    trial.options.maxRecordBytes = 5000
+    let report = try trial.run("log.jsonl")
+    #expect(report.files[0].status == .resumed && report.quarantine.isEmpty)
+    #expect(try trial.reading() == whole.reading())
+    let state = "SELECT records || ' ' || state || ' ' || resume_offset || ' ' || bytes FROM source"
+    #expect(try trial.strings(state) == whole.strings(state))
+    #expect(try trial.run("log.jsonl").files[0].status == .known)
   }
 
   @Test func aLastLineWithoutALineFeedIsARecord() throws {

@@ -145,6 +145,26 @@ import Testing
     #expect(differences.isEmpty, "\(differences)")
   }
 
+  /// To recognise a log, more lines that are too long may be read over than the import before had done.
+  @Test(arguments: 1...3) func aStoppedImportGoesOnBehindLongFirstLines(done: Int) throws {
+    let long = BadRecords.root.replacing("[1,2,3]", with: "[" + String(repeating: "1,", count: 600) + "1]")
+    let lines = [long, long, long, BadRecords.root, BadRecords.good(1)]
+    let (whole, stopped) = (try ImportTrial(), try ImportTrial())
+    for trial in [whole, stopped] {
+      trial.options.maxRecordBytes = 500
+      trial.options.blockBytes = 400
+    }
+    try whole.run(lines: lines)
+    #expect(try whole.count("quarantine") == 3 && whole.count("trajectory") == 2)
+    stopped.options.maxBad = done - 1
+    #expect(try stopped.run(lines: lines).files[0].status == .stopped)
+    #expect(try stopped.count("quarantine") == done)
+    stopped.options.maxBad = nil
+    #expect(try stopped.run("log.jsonl").files[0].status == .resumed)
+    let differences = DatabaseDump.differences(try whole.dump(), try stopped.dump())
+    #expect(differences.isEmpty, "\(differences)")
+  }
+
   /// What --max-bad stopped goes on without it.
   @Test func aStoppedImportGoesOn() throws {
     let lines = Self.lines(seed: 4)

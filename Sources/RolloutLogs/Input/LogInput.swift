@@ -14,7 +14,7 @@ public final class LogInput {
   public private(set) var bytesOut = 0
 
   private let descriptor: Int32
-  private let isCancelled: @Sendable () -> Bool
+  private let isCancelled: (@Sendable () -> Bool)?
   private let sha = RunningHash()
   /// Stored bytes are read into one buffer after the other, so that the one before may still be hashed.
   private let buffers: [UnsafeMutableRawBufferPointer]
@@ -35,11 +35,12 @@ public final class LogInput {
   private static let bombRatio = 1000
 
   /// Opens a file, or standard input for `-`.
-  /// - Parameter isCancelled: asked while input is waited for that is no file; then `interrupted` is thrown.
-  public init(path: String, isCancelled: @escaping @Sendable () -> Bool = { false }) throws(InputError) {
+  /// - Parameter isCancelled: asked while input is waited for that is no file, and at its end; then `interrupted` is thrown.
+  public init(path: String, isCancelled: (@Sendable () -> Bool)? = nil) throws(InputError) {
     self.path = path
     self.isCancelled = isCancelled
-    descriptor = path == "-" ? 0 : open(path, O_RDONLY)
+    // A named pipe would be opened only once somebody writes to it.
+    descriptor = path == "-" ? 0 : open(path, O_RDONLY | O_NONBLOCK)
     guard descriptor >= 0 else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
     var info = stat()
     size = fstat(descriptor, &info) == 0 && info.st_mode & S_IFMT == S_IFREG ? Int(info.st_size) : nil
@@ -48,11 +49,12 @@ public final class LogInput {
     decoder = PlainDecoder()
     do throws(InputError) {
       while rawEnd < 8, !atEnd {
-        if size == nil { _ = try Self.wait(descriptor, isCancelled, atMost: nil) }
+        if size == nil { _ = try Self.wait(descriptor, isCancelled, until: nil) }
         let rest = UnsafeMutableRawBufferPointer(rebasing: buffers[0][rawEnd...])
-        let n = try Self.read(descriptor, rest, path)
+        let n = try Self.read(descriptor, rest, path, isCancelled)
         rawEnd += n
         atEnd = n == 0
+        if atEnd, size == nil, Self.isCutOff(isCancelled) { throw .interrupted }
       }
       container = try Container.detect(Array(buffers[0][..<min(rawEnd, 16)]))
     } catch {
@@ -116,6 +118,8 @@ public final class LogInput {
   /// - Returns: `nil` if nothing came for so long.
   func read(into out: UnsafeMutableRawBufferPointer, within patience: Duration?) throws(InputError) -> Int? {
     guard out.count > 0 else { return 0 }
+    // Bytes that no output comes of yet renew nobody's patience.
+    let deadline = patience.map { ContinuousClock.now + $0 }
     while true {
       let input = UnsafeRawBufferPointer(rebasing: buffers[current][rawStart..<rawEnd])
       // Without input too: the decoder may hold bytes back that have come, or say that a frame is cut off.
@@ -133,7 +137,7 @@ public final class LogInput {
         if input.isEmpty { return 0 }
         continue
       }
-      if isLive, try !Self.wait(descriptor, isCancelled, atMost: patience) { return nil }
+      if isLive, try !Self.wait(descriptor, isCancelled, until: deadline) { return nil }
       try fill()
     }
   }
@@ -144,8 +148,9 @@ public final class LogInput {
     rawEnd = 0
     current = (current + 1) % buffers.count
     sha.release(hashing[current])
-    rawEnd = try Self.read(descriptor, buffers[current], path)
+    rawEnd = try Self.read(descriptor, buffers[current], path, isCancelled)
     atEnd = rawEnd == 0
+    if atEnd, isLive, Self.isCutOff(isCancelled) { throw .interrupted }
     hashing[current] = sha.add(
       UnsafeRawBufferPointer(rebasing: buffers[current][..<rawEnd]), inThread: bytesRead > Self.hashedInline)
     bytesRead += rawEnd
@@ -153,22 +158,26 @@ public final class LogInput {
 
   /// At least one byte, unless the end has come.
   private static func read(
-    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, _ path: String
+    _ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer, _ path: String, _ isCancelled: (() -> Bool)?
   ) throws(InputError) -> Int {
     while true {
       let n = Foundation.read(descriptor, buffer.baseAddress, buffer.count)
       if n >= 0 { return n }
-      guard errno == EINTR else { throw .unreadable("\(path): \(String(cString: strerror(errno)))") }
+      switch errno {
+      case EINTR: continue
+      // Somebody else who reads the same pipe was faster.
+      case EAGAIN: _ = try wait(descriptor, isCancelled, until: nil)
+      default: throw .unreadable("\(path): \(String(cString: strerror(errno)))")
+      }
     }
   }
 
-  /// Waits until there is something to read; false if there is nothing for so long.
+  /// Waits until there is something to read; false if there is nothing until then.
   private static func wait(
-    _ descriptor: Int32, _ isCancelled: () -> Bool, atMost patience: Duration?
+    _ descriptor: Int32, _ isCancelled: (() -> Bool)?, until deadline: ContinuousClock.Instant?
   ) throws(InputError) -> Bool {
-    let deadline = patience.map { ContinuousClock.now + $0 }
     while true {
-      if isCancelled() { throw .interrupted }
+      if isCancelled?() == true { throw .interrupted }
       let left = deadline.map { max(.zero, $0 - .now) } ?? askedEvery
       let milliseconds = min(left, askedEvery) / .milliseconds(1)
       var asked = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
@@ -176,6 +185,18 @@ public final class LogInput {
       if poll(&asked, 1, Int32(milliseconds.rounded(.up))) != 0, errno != EINTR || asked.revents != 0 { return true }
       if let deadline, deadline <= .now { return false }
     }
+  }
+
+  /// Live input has ended because its reading is cancelled: a signal goes to all programs of a pipe, and that the one
+  /// before this has ended may be known a little sooner than that the signal has come.
+  private static func isCutOff(_ isCancelled: (() -> Bool)?) -> Bool {
+    guard let isCancelled else { return false }
+    let deadline = ContinuousClock.now + askedEvery / 2
+    while !isCancelled() {
+      guard deadline > .now else { return false }
+      usleep(2000)
+    }
+    return true
   }
 
   /// How often somebody who waits asks whether that is still wanted.

@@ -106,6 +106,20 @@ public final class RecordBlock: @unchecked Sendable {
     let all = UnsafeRawBufferPointer(storage).bindMemory(to: UInt8.self)
     return UnsafeBufferPointer(rebasing: all[slice.offset..<(slice.offset + slice.position.length)])
   }
+
+  /// What is wrong with a bad record inside which the log ends, whatever its format had against it: `tornLine`, or that the
+  /// stream broke off; `nil` for any other.
+  public func torn(_ slice: Slice, _ error: RecordError) -> RecordError? {
+    guard slice.isUnterminated else { return nil }
+    let isReadable = error.reason != .invalidJSON && error.reason != .invalidUTF8
+    var scanner = DocumentScanner()
+    // A format may stop at what it does not expect, without a look at whether the value ends.
+    if isReadable, case .value = scanner.next(in: UnsafeRawBufferPointer(bytes(of: slice)), elements: false) {
+      return nil
+    }
+    if let streamFailure { return RecordError(streamFailure.reason, "\(streamFailure); the record is torn") }
+    return RecordError(.tornLine, "the log ends inside a record" + (isReadable ? "" : ": \(error.message)"))
+  }
 }
 
 /// A place between two records of a log, in uncompressed bytes.

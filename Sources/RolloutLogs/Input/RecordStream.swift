@@ -36,6 +36,8 @@ public final class RecordStream {
   private var isFailureTold = false
   /// The window was not filled because live input paused.
   private var hasPaused = false
+  /// Whoever reads live input may hold what was handed on, or a database that is open for it, until a block comes early.
+  private var owesEarly: Bool
   private var scanner = DocumentScanner()
   private var isInsideArray = false
   /// Where a document began that is longer than a record may be and is read over.
@@ -54,6 +56,7 @@ public final class RecordStream {
     self.blockSize = blockSize
     self.maxRecord = maxRecord
     window = RecordBlock(capacity: blockSize)
+    owesEarly = input.isLive
   }
 
   // MARK: Recognition
@@ -213,7 +216,10 @@ public final class RecordStream {
 
   /// Goes on behind a place reached earlier, reading over what stands before it.
   public func skip(to resume: ResumePoint) throws(InputError) {
+    passedOver.removeAll { $0.failures.allSatisfy { $0.position.byteOffset < resume.byteOffset } }
     var left = resume.byteOffset - position.byteOffset
+    // To recognise the log more lines were read over than were done.
+    guard left >= 0 else { return }
     while left > 0 {
       fill()
       guard window.used > 0 else {
@@ -224,7 +230,6 @@ public final class RecordStream {
       left -= n
     }
     position = resume
-    passedOver = []
     isInsideArray = layout == .elements && resume.byteOffset > 0
   }
 
@@ -239,18 +244,25 @@ public final class RecordStream {
       return finished(block)
     }
     // A stream that breaks off between records still has to say so.
-    if failure != nil, !isFailureTold { return finished(pool.take(capacity: blockSize)) }
+    if failure != nil, !isFailureTold { return finished(emptyBlock(at: position)) }
     return nil
   }
 
   private func finished(_ block: RecordBlock) -> RecordBlock {
-    if block.slices.isEmpty, block.failures.isEmpty { block.resume = position }
+    owesEarly = input.isLive && !block.isEarly
     block.bytesRead = input.bytesRead
     block.hashMark = input.hashMark
     if isFinished, let failure {
       block.streamFailure = failure
       isFailureTold = true
     }
+    return block
+  }
+
+  private func emptyBlock(at resume: ResumePoint, isEarly: Bool = false) -> RecordBlock {
+    let block = pool.take(capacity: blockSize)
+    block.resume = resume
+    block.isEarly = isEarly
     return block
   }
 
@@ -262,7 +274,7 @@ public final class RecordStream {
   }
 
   /// Live input may be silent for so long before what has come of it is handed on, and a block may fill for so long.
-  private static let silence = Duration.seconds(1)
+  var silence = Duration.seconds(1)
   private static let slowness = Duration.seconds(2)
 
   /// Reads until the window is full, so many bytes have been read, or the log ends; live input may also pause, once some of
@@ -275,7 +287,7 @@ public final class RecordStream {
     hasPaused = false
     while window.used < end, !atEnd {
       var patience: Duration?
-      if let deadline, mayPause || window.used > begin { patience = min(Self.silence, deadline - .now) }
+      if let deadline, mayPause || window.used > begin { patience = min(silence, deadline - .now) }
       do throws(InputError) {
         let room = UnsafeMutableRawBufferPointer(rebasing: window.storage[window.used..<end])
         guard let n = try input.read(into: room, within: patience) else {
@@ -305,6 +317,8 @@ public final class RecordStream {
 
   /// Ends a block where a line ends in the bytes that were read last, so that little of the next line is read before it
   /// and has to move to the next block.
+  ///
+  /// A block without a line says that live input pauses.
   private func nextLines() -> RecordBlock? {
     var slices: [RecordBlock.Slice] = []
     var failures: [RecordBlock.Failure] = []
@@ -324,17 +338,24 @@ public final class RecordStream {
       }
       scanned = window.used
       if atEnd || (start > latest && window.used >= window.capacity / 2) { break }
-      if let deadline, start > 0 {
+      if let deadline, start > 0 || owesEarly {
         isEarly = hasPaused || deadline <= .now
         if isEarly { break }
       }
       if window.used == window.capacity {
         if start > 0 { break }
+        // Live input may pause anywhere in a line that is read over, where no block can end.
+        isEarly = window.capacity >= longest && owesEarly
+        if isEarly { break }
         unbroken = scanned
         guard window.capacity < longest else { return skipLongLine() }
         window.grow(to: min(longest, 2 * window.capacity))
       }
-      fill(upTo: Self.step, mayPause: start > 0)
+      fill(upTo: Self.step, mayPause: start > 0 || owesEarly)
+    }
+    if isEarly, start == 0 {
+      unbroken = scanned
+      return emptyBlock(at: position, isEarly: true)
     }
     guard window.used > 0, start > 0 || !isInterrupted else {
       isFinished = true
@@ -344,10 +365,11 @@ public final class RecordStream {
     var resume = ResumePoint(byteOffset: origin + start, lines: position.lines)
     isFinished = atEnd
     if atEnd, !isInterrupted {
+      let count = slices.count + failures.count
       addLine(start..<window.used, isUnterminated: true, to: &slices, &failures)
       window.storage[window.used] = 0
       // White space behind the last line is nobody's record.
-      if slices.last?.isUnterminated != true { resume.byteOffset = origin + window.used }
+      if slices.count + failures.count == count { resume.byteOffset = origin + window.used }
       start = window.used
     }
     for i in slices.indices { slices[i].position.byteOffset += origin }
@@ -368,7 +390,7 @@ public final class RecordStream {
   private var longest: Int { maxRecord + 2 }
 
   private func tooLong(_ length: Int) -> RecordError {
-    RecordError(.tooLong, "the record has \(length) bytes; at most \(maxRecord) are allowed")
+    RecordError(.tooLong, "the record has \(length) bytes; at most \(maxRecord) are allowed (--max-record, in MiB)")
   }
 
   private func addLine(
@@ -416,7 +438,8 @@ public final class RecordStream {
         position: RecordPosition(line: begin.lines + 1, byteOffset: begin.byteOffset, length: length),
         error: tooLong(length))
     ]
-    block.resume = position
+    // The line may go on when the log has grown.
+    block.resume = newline == nil ? begin : position
     return block
   }
 
@@ -424,10 +447,11 @@ public final class RecordStream {
 
   private func nextDocuments() -> RecordBlock? {
     let block = pool.take(capacity: blockSize)
-    let begin = position
+    let begin = longDocument ?? position
+    var tail: ResumePoint?
     while block.used < blockSize, !isFinished, !block.isEarly {
+      let mayPause = !block.slices.isEmpty || !block.failures.isEmpty || owesEarly
       if layout == .elements, !isInsideArray, !scanner.isInsideValue {
-        fill(mayPause: !block.slices.isEmpty)
         let all = slice(scanner.offset..<window.used)
         let blank = all.firstIndex { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 } ?? all.count
         isInsideArray = blank < all.count && all[blank] == UInt8(ascii: "[")
@@ -453,32 +477,28 @@ public final class RecordStream {
             consume(from)
             position = longDocument ?? position
           } else {
-            if let rest = scanner.finishAtEnd(window.used) { addDocument(rest, to: block, isUnterminated: true) }
+            tail = scanner.finishAtEnd(window.used).map { addDocument($0, to: block, isUnterminated: true) }
             consume(window.used)
           }
-        } else if hasPaused, !block.slices.isEmpty {
+        } else if hasPaused, mayPause {
           block.isEarly = true
         } else if from > 0 || window.used < window.capacity {
           consume(from)
-          fill(mayPause: !block.slices.isEmpty)
+          fill(mayPause: mayPause)
         } else if window.capacity < longest {
           window.grow(to: min(longest, 2 * window.capacity))
-          fill(mayPause: !block.slices.isEmpty)
+          fill(mayPause: mayPause)
         } else {
           longDocument = longDocument ?? position
           consume(window.used)
-          fill(mayPause: !block.slices.isEmpty)
+          fill(mayPause: mayPause)
         }
       }
     }
     consume(counted)
-    block.resume = block.slices.last.map { $0.isUnterminated ? unterminatedResume($0) : position } ?? position
+    block.resume = tail ?? longDocument ?? position
     // White space and the closing bracket hold no record, but they are read.
     return block.slices.isEmpty && block.failures.isEmpty && isFinished && position == begin ? nil : block
-  }
-
-  private func unterminatedResume(_ slice: RecordBlock.Slice) -> ResumePoint {
-    ResumePoint(byteOffset: slice.position.byteOffset, lines: slice.position.line - 1)
   }
 
   /// Line feeds before an offset in the window, counted once.
@@ -500,11 +520,13 @@ public final class RecordStream {
     scanner.drop(n)
   }
 
-  private func addDocument(_ range: Range<Int>, to block: RecordBlock, isUnterminated: Bool) {
+  /// - Returns: where it begins.
+  @discardableResult
+  private func addDocument(_ range: Range<Int>, to block: RecordBlock, isUnterminated: Bool) -> ResumePoint {
+    let begin =
+      longDocument
+      ?? ResumePoint(byteOffset: position.byteOffset + range.lowerBound, lines: lines(before: range.lowerBound))
     if longDocument != nil || range.count > maxRecord {
-      let begin =
-        longDocument
-        ?? ResumePoint(byteOffset: position.byteOffset + range.lowerBound, lines: lines(before: range.lowerBound))
       let length = position.byteOffset + range.upperBound - begin.byteOffset
       block.failures.append(
         RecordBlock.Failure(
@@ -512,16 +534,15 @@ public final class RecordStream {
           error: tooLong(length)))
       longDocument = nil
       _ = lines(before: range.upperBound)
-      return
+      return begin
     }
-    let line = lines(before: range.lowerBound) + 1
     block.slices.append(
       RecordBlock.Slice(
-        position: RecordPosition(
-          line: line, byteOffset: position.byteOffset + range.lowerBound, length: range.count),
+        position: RecordPosition(line: begin.lines + 1, byteOffset: begin.byteOffset, length: range.count),
         offset: block.used, isUnterminated: isUnterminated))
     block.append(slice(range))
     _ = lines(before: range.upperBound)
+    return begin
   }
 
   /// Passes over bytes at the front of the window.

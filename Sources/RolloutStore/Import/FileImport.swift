@@ -10,6 +10,8 @@ struct FileImport {
   let entry: LogPaths.Entry
   let number: Int
   let files: Int
+  /// Sources with records that were too long for the import that read them and are not for this one.
+  let lacking: Set<Int64>
   /// The reading of this file, where it began before its turn.
   let begun: LogReading?
   private(set) var source: SourceState?
@@ -19,7 +21,8 @@ struct FileImport {
   private var report: FileReport
 
   init(
-    importer: Importer, writer: RecordWriter, entry: LogPaths.Entry, number: Int, of files: Int, begun: LogReading?
+    importer: Importer, writer: RecordWriter, entry: LogPaths.Entry, number: Int, of files: Int, lacking: Set<Int64>,
+    begun: LogReading?
   ) {
     self.importer = importer
     self.begun = begun
@@ -27,7 +30,9 @@ struct FileImport {
     self.entry = entry
     self.number = number
     self.files = files
+    self.lacking = lacking
     report = FileReport(path: entry.path, status: .imported, isExplicit: entry.isExplicit)
+    report.canGoOn = entry.path != "-" && size(of: entry.path) != nil
   }
 
   /// Ends the import of a file early: the place is between two records.
@@ -85,18 +90,30 @@ struct FileImport {
     case known(Int64)
     /// A beginning of these bytes.
     case part(Row)
+    /// The same bytes or a beginning of them, with records that were too long then and are not now.
+    case lacking(Row)
+
+    /// Its row in the table `source`, and where the records begin that are wanted.
+    var rest: (row: Row, resume: ResumePoint)? {
+      switch self {
+      case .known: nil
+      case .part(let row): (row, ResumePoint(byteOffset: row["resume_offset"], lines: row["resume_lines"]))
+      case .lacking(let row): (row, ResumePoint())
+      }
+    }
   }
 
   /// What the database has of this file already.
   ///
   /// Only files that could be the same are hashed.
   private func earlierImport() throws(InputError) -> Earlier? {
-    guard entry.path != "-", let size = size(of: entry.path) else { return nil }
+    guard report.canGoOn, let size = size(of: entry.path) else { return nil }
     let name = URL(filePath: entry.path).lastPathComponent
     let rows: [Row]
     do {
       rows = try Row.fetchAll(
-        db, sql: "SELECT * FROM source WHERE bytes <= ? AND path <> '-' ORDER BY bytes DESC, id", arguments: [size])
+        db,
+        sql: "SELECT * FROM source WHERE bytes <= ? AND path <> '-' ORDER BY bytes DESC, id", arguments: [size])
     } catch {
       throw .unreadable("\(error)")
     }
@@ -107,6 +124,7 @@ struct FileImport {
       guard bytes > 0, bytes == size || URL(filePath: path).lastPathComponent == name else { continue }
       if hashes[bytes] == nil { hashes[bytes] = try LogInput.hash(path: entry.path, first: bytes) ?? "" }
       guard hashes[bytes] == row["sha256"] else { continue }
+      if lacking.contains(row["id"]) { return .lacking(row) }
       if bytes == size, row["state"] != "reading" { return .known(row["id"]) }
       return .part(row)
     }
@@ -120,29 +138,28 @@ struct FileImport {
 
   // MARK: Begin
 
-  /// A file of which a part is there is read from there on.
+  /// A file of which a part is there is read from there on; what it lacks may stand anywhere.
   private func reading(behind earlier: Earlier?) -> LogReading {
     let isCancelled = importer.isCancelled
-    guard case .part(let row) = earlier else {
+    guard let rest = earlier?.rest else {
       return begun ?? LogReading(entry.path, options: options, isCancelled: isCancelled)
     }
-    return LogReading(entry.path, options: options, from: Self.resume(row), isCancelled: isCancelled)
-  }
-
-  private static func resume(_ source: Row) -> ResumePoint {
-    ResumePoint(byteOffset: source["resume_offset"], lines: source["resume_lines"])
+    return LogReading(entry.path, options: options, from: rest.resume, isCancelled: isCancelled)
   }
 
   private mutating func begin(_ log: OpenedLog, _ earlier: Earlier?) throws {
     let found = log.recognition
-    if case .part(let row) = earlier {
+    if let (row, resume) = earlier?.rest {
       report.status = .resumed
-      report.begin = row["resume_offset"]
-      let resume = Self.resume(row)
+      report.begin = resume.byteOffset
       let hash: String = row["sha256"]
       var state = SourceState(
-        id: row["id"], defaultRunName: found.runName, currentRun: row["current_run"], records: row["records"],
-        announced: row["announced_trajectories"], resume: resume, bytes: row["bytes"], hash: { hash })
+        id: row["id"], defaultRunName: found.runName, records: 0, resume: resume, bytes: row["bytes"], hash: { hash })
+      if resume.byteOffset > 0 {
+        state.currentRun = row["current_run"]
+        state.records = row["records"]
+        state.announced = row["announced_trajectories"]
+      }
       // What was cut off then is read again now.
       let removed = try Int.fetchOne(
         db,
@@ -185,7 +202,7 @@ struct FileImport {
         sinceCommit += max(0, block.resume.byteOffset - bytesOut)
         bytesOut = block.resume.byteOffset
         progress(log, block.bytesRead, bytesOut)
-        // What came through a pipe would not come again: its reading ends, and not its import.
+        // What came through a pipe would not come again: its reading ends, and what was read is still imported.
         if importer.isCancelled(), !log.stream.input.isLive { throw Stop(status: .interrupted) }
         if block.isEarly || sinceCommit >= options.commitBytes
           || (clock.now - committed).seconds >= options.commitSeconds
@@ -244,13 +261,11 @@ struct FileImport {
       }
       if var error = failure {
         hasOpenTail = slice.isUnterminated
-        if slice.isUnterminated, [.invalidJSON, .invalidUTF8].contains(error.reason) {
-          isFailureTold = true
-          error = RecordError(
-            block.streamFailure?.reason ?? .tornLine,
-            block.streamFailure.map { "\($0); the record is torn" } ?? "the log ends inside a record: \(error.message)")
-        }
         if error.reason == .unsupportedSchema { report.message = error.message }
+        if let torn = block.torn(slice, error) {
+          isFailureTold = true
+          error = torn
+        }
         try quarantine(error, block.bytes(of: slice), slice.position, state)
         if !slice.isUnterminated { try leaveRun(block.bytes(of: slice), origin, &state) }
       }

@@ -81,6 +81,8 @@ public struct FileReport: Sendable {
   public var message: String?
   /// Given on the command line, not found in a folder.
   public var isExplicit: Bool
+  /// The same import again goes on where this one was interrupted; not from standard input or a pipe.
+  public var canGoOn = false
   public var counts = ImportCounts()
   public var bytes = 0
   public var uncompressedBytes = 0

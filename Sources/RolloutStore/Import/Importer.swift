@@ -51,10 +51,13 @@ public struct Importer {
         defer { if isCopying { checkpointer?.stop() } }
         let writer = try RecordWriter(db, keptBytes: options.keptRecordBytes)
         writer.onCommit = { checkpointer?.committed() }
+        let lacking = try Int64.fetchSet(
+          db, sql: "SELECT source FROM quarantine WHERE reason = ? AND length <= ?",
+          arguments: [QuarantineReason.tooLong.rawValue, options.maxRecordBytes])
         var sources: [Int64] = []
         for (i, entry) in entries.enumerated() {
           var file = FileImport(
-            importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count,
+            importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count, lacking: lacking,
             begun: reading?.path == entry.path && i == 0 ? reading : nil)
           report.files.append(try file.run())
           if let source = file.source {
@@ -64,7 +67,7 @@ public struct Importer {
           if [.interrupted, .stopped].contains(report.files.last?.status) { break }
         }
         try db.inTransaction(.immediate) {
-          try finish(writer, interrupted: report.files.contains { $0.status == .interrupted })
+          try finish(writer, goesOn: report.files.contains { $0.status == .interrupted && $0.canGoOn })
           try writer.flush()
           return .commit
         }
@@ -98,10 +101,10 @@ public struct Importer {
 
   /// What can only be said when all records are there.
   ///
-  /// An import that was interrupted says it when it goes on.
-  private func finish(_ writer: RecordWriter, interrupted: Bool) throws {
+  /// An import that was interrupted says it when it goes on, which that of a pipe does not.
+  private func finish(_ writer: RecordWriter, goesOn: Bool) throws {
     try writer.settleWaiting()
-    guard !interrupted else { return }
+    guard !goesOn else { return }
     let joiner = ConversationJoiner(writer)
     for run in try Int64.fetchAll(writer.db, sql: "SELECT id FROM run WHERE is_settled = 0 ORDER BY id") {
       try joiner.join(run: run)

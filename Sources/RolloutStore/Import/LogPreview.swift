@@ -42,7 +42,7 @@ extension Importer {
         for slice in block.slices.prefix(limit - out.records.count) {
           let result: Result<[RolloutRecord], RecordError> = Result { () throws(RecordError) in
             try log.format.records(in: block.bytes(of: slice), at: slice.position)
-          }
+          }.mapError { block.torn(slice, $0) ?? $0 }
           out.records.append(LogPreview.Record(position: slice.position, result: result))
         }
         // Records that cannot be cut out of the log, and where the log itself breaks off.

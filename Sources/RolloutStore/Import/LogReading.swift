@@ -20,8 +20,8 @@ public final class LogReading: Sendable {
   /// Ends a thread that waits for input.
   private let isUnwanted: Flag
 
-  /// The log that an import of these paths begins with; `nil` if that is in a folder or not there, or a named pipe: what is
-  /// read from one is gone if the import turns out to be impossible.
+  /// The log that an import of these paths begins with; `nil` if that is in a folder or not there, or a named pipe, which
+  /// somebody else can read if the import turns out to be impossible: standard input ends with the program anyway.
   /// - Parameters:
   ///   - options: those of the import.
   ///   - isCancelled: asked while live input is waited for.

@@ -33,8 +33,10 @@ struct ImportSummary {
         Talk.warn("\(path): its end record announces \(announced) trajectories, the database has another number")
       }
       switch file.status {
-      case .interrupted where file.path == "-":
-        Talk.say("interrupted; the records that came whole are imported, and are known if they come again")
+      case .interrupted where !file.canGoOn:
+        Talk.say(
+          "interrupted, which ends \(file.path == "-" ? "standard input" : path); the records that came whole are "
+            + "imported, and are known if they come again")
       case .interrupted: Talk.say("interrupted; the same command goes on behind what is imported")
       case .stopped: Talk.say("stopped: too many bad records (--strict, --max-bad); what came before is imported")
       default: break
