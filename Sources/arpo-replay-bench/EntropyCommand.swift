@@ -72,7 +72,9 @@ struct EntropyCommand: ParsableCommand {
         tokens += path.length - path.branch
         for event in entropy.windowEvents(t, windows: Self.ranges, baselineTokens: 20) {
           guard let baseline = event.baseline else { continue }
-          let cells = event.windows.map { (count: $0.all.count, rise: $0.all.sum - baseline * Double($0.all.count)) }
+          let cells = event.windows.lazy.map {
+            (count: $0.all.count, rise: $0.all.sum - baseline * Double($0.all.count))
+          }
           Self.add(cells, to: &windows[path.results[event.result].tool, default: Self.none])
         }
       }
@@ -83,7 +85,9 @@ struct EntropyCommand: ParsableCommand {
       for (tool, cells) in other.windows { Self.add(cells, to: &windows[tool, default: Self.none]) }
     }
 
-    private static func add(_ cells: [(count: Int, rise: Double)], to sums: inout [(count: Int, rise: Double)]) {
+    private static func add(
+      _ cells: some Sequence<(count: Int, rise: Double)>, to sums: inout [(count: Int, rise: Double)]
+    ) {
       for (w, cell) in cells.enumerated() {
         sums[w].count += cell.count
         sums[w].rise += cell.rise

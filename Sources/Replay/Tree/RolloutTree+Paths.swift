@@ -55,9 +55,11 @@ private func resolvePath(
       segmentRuns(trajectory.segments, from: branch)
     }
   let runs = joinRuns(parent?.maskRuns ?? [], ownRuns, at: branch)
-  let results = segments.filter { $0.kind == .toolResult }.map {
-    ToolResult(
-      start: $0.start, end: $0.end, tool: $0.tool ?? "unknown", toolCallID: $0.toolCallID, storedBy: $0.storedBy)
+  var results: [ToolResult] = []
+  results.reserveCapacity(segments.count { $0.kind == .toolResult })
+  for s in segments where s.kind == .toolResult {
+    results.append(
+      ToolResult(start: s.start, end: s.end, tool: s.tool ?? "unknown", toolCallID: s.toolCallID, storedBy: s.storedBy))
   }
   return RolloutPath(
     unit: unit, storageParent: trajectory.declaredParent, storageBranch: branch,
@@ -71,16 +73,9 @@ private func resolvePath(
 ///
 /// The parent's empty segments at the branch itself are inherited unless the child stores an empty segment there.
 private func joinSegments(inherited: [PathSegment], own: [Segment], branch: Int, storedBy: Int) -> [PathSegment] {
-  var tail: [PathSegment] = []
-  var storesEmpty = false
-  for s in own where s.end > branch || (s.start == s.end && s.start == branch) {
-    storesEmpty = storesEmpty || (s.start == s.end && s.start == branch)
-    tail.append(
-      PathSegment(
-        kind: s.kind, start: max(s.start, branch), end: s.end, tool: s.tool, toolCallID: s.toolCallID,
-        storedBy: storedBy))
-  }
-  var head: [PathSegment] = []
+  var path: [PathSegment] = []
+  path.reserveCapacity(inherited.count + own.count)
+  let storesEmpty = own.contains { $0.start == $0.end && $0.start == branch }
   var wasCut = false
   for var s in inherited {
     let isEmptyAtBranch = s.start == s.end && s.start == branch && !storesEmpty
@@ -89,13 +84,16 @@ private func joinSegments(inherited: [PathSegment], own: [Segment], branch: Int,
       wasCut = true
       s.end = branch
     }
-    head.append(s)
+    path.append(s)
   }
-  if wasCut, let last = head.last, let first = tail.first, last.kind == first.kind, last.tool == first.tool {
-    tail[0].start = last.start
-    head.removeLast()
+  for s in own where s.end > branch || (s.start == s.end && s.start == branch) {
+    var start = max(s.start, branch)
+    if wasCut, let last = path.last, last.kind == s.kind, last.tool == s.tool { start = path.removeLast().start }
+    wasCut = false
+    path.append(
+      PathSegment(kind: s.kind, start: start, end: s.end, tool: s.tool, toolCallID: s.toolCallID, storedBy: storedBy))
   }
-  return head + tail
+  return path
 }
 
 /// Runs of 1 in a mask whose first entry is path index `offset`.
@@ -120,7 +118,9 @@ private func segmentRuns(_ segments: [Segment], from offset: Int) -> [Range<Int>
 
 /// The parent's runs up to the branch and the own ones, the two that meet there made one.
 private func joinRuns(_ inherited: [Range<Int>], _ own: [Range<Int>], at branch: Int) -> [Range<Int>] {
-  var runs = inherited.filter { $0.lowerBound < branch }.map { $0.clamped(to: 0..<branch) }
+  var runs: [Range<Int>] = []
+  runs.reserveCapacity(inherited.count + own.count)
+  for run in inherited where run.lowerBound < branch { runs.append(run.clamped(to: 0..<branch)) }
   if let last = runs.last, let first = own.first, last.upperBound == first.lowerBound {
     runs[runs.count - 1] = last.lowerBound..<first.upperBound
     runs += own.dropFirst()

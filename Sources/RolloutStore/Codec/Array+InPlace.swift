@@ -5,21 +5,12 @@ extension Array where Element: BitwiseCopyable {
   ///   - count: how many.
   ///   - write: must write all of them.
   mutating func append(count: Int, writing write: (UnsafeMutablePointer<Element>) -> Void) {
-    if count == 0 { return }
-    withoutActuallyEscaping(write) { append(contentsOf: InPlace(underestimatedCount: count, write: $0)) }
-  }
-}
-
-/// Elements that do not exist before an array takes them.
-private struct InPlace<Element: BitwiseCopyable>: Sequence {
-  let underestimatedCount: Int
-  let write: (UnsafeMutablePointer<Element>) -> Void
-
-  func makeIterator() -> EmptyCollection<Element>.Iterator { EmptyCollection<Element>().makeIterator() }
-
-  func _copyContents(initializing buffer: UnsafeMutableBufferPointer<Element>) -> (Iterator, Int) {
-    guard let base = buffer.baseAddress, buffer.count >= underestimatedCount else { return (makeIterator(), 0) }
-    write(base)
-    return (makeIterator(), underestimatedCount)
+    append(addingCapacity: count) { span in
+      span.withUnsafeMutableBufferPointer { buffer, initialized in
+        guard let base = buffer.baseAddress else { return }
+        write(base + initialized)
+        initialized += count
+      }
+    }
   }
 }
