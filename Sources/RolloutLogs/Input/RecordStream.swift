@@ -273,6 +273,9 @@ public final class RecordStream {
     return { pool.give($0, ordinary: size) }
   }
 
+  /// Records of a block that are enough, however short: what is made of one takes memory of its own.
+  private static let enough = 1000
+
   /// Live input may be silent for so long before what has come of it is handed on, and a block may fill for so long.
   var silence = Duration.seconds(1)
   private static let slowness = Duration.seconds(2)
@@ -337,7 +340,8 @@ public final class RecordStream {
         scanned = start
       }
       scanned = window.used
-      if atEnd || (start > latest && window.used >= window.capacity / 2) { break }
+      let isFull = window.used >= window.capacity / 2 || slices.count >= Self.enough
+      if atEnd || (start > latest && isFull) { break }
       if let deadline, start > 0 || owesEarly {
         isEarly = hasPaused || deadline <= .now
         if isEarly { break }
@@ -449,7 +453,7 @@ public final class RecordStream {
     let block = pool.take(capacity: blockSize)
     let begin = longDocument ?? position
     var tail: ResumePoint?
-    while block.used < blockSize, !isFinished, !block.isEarly {
+    while block.used < blockSize, block.slices.count < Self.enough, !isFinished, !block.isEarly {
       let mayPause = !block.slices.isEmpty || !block.failures.isEmpty || owesEarly
       if layout == .elements, !isInsideArray, !scanner.isInsideValue {
         let all = slice(scanner.offset..<window.used)
