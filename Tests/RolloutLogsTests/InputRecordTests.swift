@@ -214,6 +214,28 @@ import Testing
     }
   }
 
+  /// What is made of a record takes memory however short it is: a block has only so many.
+  @Test(arguments: [RecordStream.Layout.lines, .documents, .elements])
+  func shortRecordsFillABlock(layout: RecordStream.Layout) throws {
+    let record = #"{"kind":"group","group_id":"g"}"#
+    let records = [String](repeating: record, count: 30_000)
+    let text =
+      switch layout {
+      case .lines: records.joined(separator: "\n")
+      case .documents: records.joined(separator: " ")
+      case .elements: "[" + records.joined(separator: ",") + "]"
+      }
+    let folder = try TemporaryFolder()
+    let stream = RecordStream(input: try LogInput(path: folder.write(Data(text.utf8), "log")))
+    _ = stream.preview()
+    #expect(stream.layout == layout)
+    var counts: [Int] = []
+    while let block = stream.next() { counts.append(block.slices.count) }
+    #expect(counts.reduce(0, +) == records.count)
+    // Lines are looked for in stretches of 64 KiB.
+    #expect(counts.max() ?? 0 <= 1000 + (1 << 16) / record.utf8.count)
+  }
+
   @Test func bytesThatBelongNowhereAreToldOnce() throws {
     let element = #"{"kind":"group","group_id":"g"}"#
     let stray = String(repeating: ":", count: 20_000) + " }\n,"
