@@ -227,7 +227,8 @@ import Testing
       }
     let folder = try TemporaryFolder()
     let stream = RecordStream(input: try LogInput(path: folder.write(Data(text.utf8), "log")))
-    _ = stream.preview()
+    // The lines that were read to recognise a log are one block.
+    if layout != .lines { _ = stream.preview() }
     #expect(stream.layout == layout)
     var counts: [Int] = []
     while let block = stream.next() { counts.append(block.slices.count) }
