@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Replay
 import TestSupport
 import Testing
@@ -33,6 +34,20 @@ import Testing
       }
     }
     #expect(try DatabaseDump.value(old, "PRAGMA user_version") == "\(Store.schemaVersion)")
+  }
+
+  /// A user's own view of what had another shape then shows all rows, old and new.
+  @Test func aViewOfOnesOwn() throws {
+    let trial = try ImportTrial()
+    try FileManager.default.copyItem(
+      at: TestPaths.fixtures.appending(path: "stores/entropy-v1.sqlite"), to: URL(filePath: trial.database))
+    try DatabaseQueue(path: trial.database).write {
+      try $0.execute(sql: "CREATE VIEW mine AS SELECT segment, length(token_ids) AS bytes FROM segment_tokens")
+    }
+    let before = try #require(Int(trial.value("SELECT count(bytes) FROM mine") ?? ""))
+    #expect(before > 0)
+    try trial.run(lines: [#"{"kind":"trajectory","group_id":"g","trajectory_id":"new","token_ids":[1,2]}"#])
+    #expect(try trial.value("SELECT count(bytes) FROM mine") == "\(before + 1)")
   }
 
   /// An older database that was brought up to date has the tables, columns, indexes, references and views of a new one.

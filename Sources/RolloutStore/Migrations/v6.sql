@@ -1,7 +1,10 @@
 -- Schema version 6: the token columns of a log's record stand in one row, from which its segments take their parts. Rows
 -- that earlier versions wrote, one a segment, stay where they are.
 
+-- Users' views of segment_tokens go on with the view that takes its place.
+PRAGMA legacy_alter_table = ON;
 ALTER TABLE segment_tokens RENAME TO segment_columns;
+PRAGMA legacy_alter_table = OFF;
 
 -- A segment's part of its block; all NULL where it has no tokens, or a row of segment_columns.
 ALTER TABLE segment ADD COLUMN
