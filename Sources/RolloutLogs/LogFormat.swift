@@ -65,6 +65,8 @@ public protocol LogFormat: Sendable {
   static func recognises(_ record: JSONValue) -> Bool
   /// Whether the run is named after the folder (a file a step, a file a call) instead of the file.
   static func isNamedAfterFolder(_ file: LogFile, isLineBased: Bool) -> Bool
+  /// Whether records without ids that are equal are several, so that a record that is read again cannot be told from one more.
+  static var countsEqualRecords: Bool { get }
 
   init(file: LogFile)
 
@@ -97,6 +99,8 @@ extension LogFormat {
   ) throws(RecordError) -> [RolloutRecord] { try records(in: bytes, at: position) }
 
   public static func isNamedAfterFolder(_ file: LogFile, isLineBased: Bool) -> Bool { false }
+
+  public static var countsEqualRecords: Bool { false }
 }
 
 /// The formats this version reads, in the order in which they are tried.

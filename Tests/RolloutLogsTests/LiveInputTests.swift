@@ -52,7 +52,7 @@ import Testing
   /// Ends a wait that would have no end, were the stream wrong.
   private func giveUpLater() {
     Thread.detachNewThread { [isCancelled] in
-      usleep(10_000_000)
+      usleep(6_000_000)
       isCancelled.set()
     }
   }

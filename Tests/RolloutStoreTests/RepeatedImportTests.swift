@@ -164,6 +164,20 @@ import Testing
     #expect(try trial.run("log.jsonl").files[0].status == .known)
   }
 
+  /// Rows that would count once more are not read again.
+  @Test func equalRowsAreNotCountedAgain() throws {
+    let url = TestPaths.fixtures.appending(path: "logs/verl-v0/5.jsonl")
+    let long = Data((#"{"input":""# + String(repeating: "x", count: 20_000) + "\"}\n").utf8)
+    let trial = try ImportTrial()
+    trial.options.maxRecordBytes = 10_000
+    try trial.folder.write(try Data(contentsOf: url) + long, "run/5.jsonl")
+    #expect(try trial.run("run/5.jsonl").quarantine.map(\.name) == ["too_long"])
+    let reading = try trial.reading()
+    trial.options.maxRecordBytes = 100_000
+    #expect(try trial.run("run/5.jsonl").files[0].status == .known)
+    #expect(try trial.reading() == reading && trial.value("SELECT max(copies) FROM trajectory") == "1")
+  }
+
   @Test func aLastLineWithoutALineFeedIsARecord() throws {
     let lines = Self.log(seed: 8).lines
     let trial = try ImportTrial()

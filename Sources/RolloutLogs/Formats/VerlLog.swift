@@ -32,6 +32,9 @@ public struct VerlLog: LogFormat {
     !file.stem.isEmpty && file.stem.utf8.allSatisfy { $0 &- 0x30 < 10 }
   }
 
+  /// The copies that a group is filled up with.
+  public static let countsEqualRecords = true
+
   /// The rows that the record holds: one, or those of an array.
   public func records(in bytes: UnsafeBufferPointer<UInt8>, at position: RecordPosition) throws(RecordError)
     -> [RolloutRecord]

@@ -30,7 +30,8 @@ public final class RecordBlock: @unchecked Sendable {
     return { mark?.hex ?? "" }
   }
   var hashMark: RunningHash.Mark?
-  /// The block is handed on before it is full, because the log comes slowly: what it holds should be committed soon.
+  /// The block is handed on before it is full, because the log comes slowly: what it holds, which may be nothing, and what
+  /// was handed on before it should be committed now.
   public internal(set) var isEarly = false
   /// The stream broke off behind this block.
   public internal(set) var streamFailure: InputError?

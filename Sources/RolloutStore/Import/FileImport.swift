@@ -124,7 +124,8 @@ struct FileImport {
       guard bytes > 0, bytes == size || URL(filePath: path).lastPathComponent == name else { continue }
       if hashes[bytes] == nil { hashes[bytes] = try LogInput.hash(path: entry.path, first: bytes) ?? "" }
       guard hashes[bytes] == row["sha256"] else { continue }
-      if lacking.contains(row["id"]) { return .lacking(row) }
+      let format = (row["format"] as String?).flatMap(LogFormats.named)
+      if lacking.contains(row["id"]), format?.countsEqualRecords == false { return .lacking(row) }
       if bytes == size, row["state"] != "reading" { return .known(row["id"]) }
       return .part(row)
     }

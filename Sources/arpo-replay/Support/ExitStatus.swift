@@ -17,7 +17,7 @@ enum ExitStatus: Int32 {
   case stoppedByLimit = 6
   /// What the log holds does not allow an estimate; everything else was done.
   case refused = 7
-  /// Ctrl-C; the same command goes on where it stopped.
+  /// Ctrl-C; the same command goes on where it stopped, but for a pipe, of which what came is there.
   case interrupted = 130
 
   static let summary = """
