@@ -56,6 +56,23 @@ import Testing
     #expect(value("SELECT state || resume_offset || ' ' || records FROM source") == "reading\(whole.count) 2")
   }
 
+  /// What a kill left is told whoever looks at it, until an import has come to its end.
+  @Test func whatIsNotSettledIsTold() throws {
+    let running = try start()
+    write(Data((Self.line("a") + Self.line("b")).utf8))
+    #expect(committed(2))
+    running.send(signal: SIGKILL)
+    _ = try running.wait(seconds: 20)
+    for (arguments, isTold) in [([], true), (["--run", "piped"], true), ([], false)] {
+      if !isTold {
+        let log = try folder.write(Data(Self.line("c").utf8), "c.jsonl")
+        #expect(try Tool.run(["import", database, log, "--run", "piped", "--quiet"]).status == 0)
+      }
+      let audit = try Tool.run(["audit", database] + arguments)
+      #expect(audit.status == 0 && audit.errors.contains("run piped has not come to its end") == isTold, "\(audit.errors)")
+    }
+  }
+
   /// What has come just before the interruption is imported, although no block is full and no pause was made.
   @Test func whatHasComeIsImported() throws {
     let running = try start()

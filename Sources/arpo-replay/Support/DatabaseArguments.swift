@@ -52,5 +52,13 @@ struct DatabaseArguments: ParsableArguments {
     return selection
   }
 
-  func open() throws -> Store { try Store.open(database, for: .reading) }
+  func open() throws -> Store {
+    let store = try Store.open(database, for: .reading)
+    for run in try store.unsettledRuns() where selected.runs.isEmpty || selected.runs.contains(run) {
+      Talk.warn(
+        "the import of run \(run) has not come to its end: conversations, groups and copies may be incomplete; if it was "
+          + "cut off, import the log again")
+    }
+    return store
+  }
 }
