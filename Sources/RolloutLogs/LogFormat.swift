@@ -1,3 +1,4 @@
+import Foundation
 public import Rollouts
 
 /// Where a record stands in the log, before decompression does not matter: offsets count uncompressed bytes.
@@ -23,7 +24,7 @@ public struct LogFile: Sendable {
   /// The name of the run for logs that name none: the file's name without its extensions, or the folder's where the
   /// format writes a file a step.
   public var runName: String
-  /// The folder's name, empty if there is none.
+  /// The name that its folder gives to a run, empty if there is none: see ``FolderName``.
   public var folderName: String
   /// The file's name without its extensions.
   public var stem: String
@@ -38,7 +39,8 @@ public struct LogFile: Sendable {
 
 extension LogFile {
   /// What a path says: `dir/run.jsonl.zst` is stem `run` in folder `dir`.
-  public init(path: String) {
+  /// - Parameter workingDirectory: what a relative path is relative to; `nil`: the process's.
+  public init(path: String, workingDirectory: String? = nil) {
     let parts = path.split(separator: "/").map(String.init)
     let name = path == "-" ? "stdin" : parts.last ?? path
     var stem = name
@@ -46,8 +48,9 @@ extension LogFile {
     {
       stem.removeLast(suffix.count)
     }
-    let folder = parts.count > 1 ? parts[parts.count - 2] : ""
-    self.init(path: path, runName: stem, folderName: folder == "." || folder == ".." ? "" : folder, stem: stem)
+    let folder = FolderName.of(
+      path: path, workingDirectory: workingDirectory ?? FileManager.default.currentDirectoryPath)
+    self.init(path: path, runName: stem, folderName: folder, stem: stem)
   }
 }
 

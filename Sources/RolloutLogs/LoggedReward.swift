@@ -3,20 +3,27 @@ import Rollouts
 
 /// Rewards in the shapes that reward functions return.
 enum LoggedReward {
-  /// The scalar that a logged score says, `nil` where it says none (a list, a word, an object without `score`).
+  /// The scalar that a logged score says, `nil` where the log has none (absent or null).
   ///
   /// Booleans count 1 and 0, numbers in quotes as numbers, and an object by its `score`: what verl's reward managers
-  /// take from a reward function's result.
+  /// take from a reward function's result. Anything else (a word, a list of one score a token) is an error that names
+  /// `path`: a trajectory would be unscored without anybody noticing.
   static func scalar(_ value: JSONValue?, _ path: @autoclosure () -> String) throws(RecordError) -> Double? {
     switch value {
+    case nil, .null: return nil
     case .bool(let b): return b ? 1 : 0
+    case .int, .double: return try finite(value?.double, path())
     case .string(let s):
-      let trimmed = s.trimmingCharacters(in: .whitespacesAndNewlines)
-      return try trimmed.isEmpty ? nil : finite(Double(trimmed), path())
-    case .object:
-      if let inner = value?["score"], inner.members == nil { return try scalar(inner, "\(path()).score") }
-      return nil
-    default: return try finite(value?.double, path())
+      guard let number = Double(s.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+        throw RecordError(.wrongType, "\(path()) is a text, not a number: \(s.prefix(40))")
+      }
+      return try finite(number, path())
+    case .array: throw RecordError(.wrongType, "\(path()) is a list, not one number")
+    case .object(let members):
+      guard let inner = members.first(where: { $0.key == "score" })?.value, inner.members == nil else {
+        throw RecordError(.wrongType, "\(path()) is an object without a number \"score\"")
+      }
+      return try scalar(inner, "\(path()).score")
     }
   }
 

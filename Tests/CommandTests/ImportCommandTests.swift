@@ -316,7 +316,7 @@ import TestSupport
     #expect(text.status == 2 && text.text.contains("trajectory good of group g") && text.text.contains("line 2, byte"))
     let document = try json("-", folder.path("absent"), "--dry-run", input: input, status: 1)
     let files = try #require(document["files"] as? [[String: Any]])
-    #expect(files.map { $0["status"] as? String } == ["imported", "unreadable"])
+    #expect(files.map { $0["status"] as? String } == ["recognised", "unreadable"])
     #expect(files[0]["format"] as? String == "arpo-rollout" && files[1]["format"] is NSNull)
     let records = try #require(files[0]["records"] as? [[String: Any]])
     #expect(records.map { $0["line"] as? Int } == [1, 2] && records[0]["error"] is NSNull)

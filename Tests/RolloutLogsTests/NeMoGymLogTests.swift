@@ -107,6 +107,8 @@ import Testing
     (line("", #""_ng_task_index":"a""#), .wrongType), (#"{"responses_create_params":{},"response":{}}"#, .wrongType),
     (#"{"response":{"output":[]}}"#, .missingField), (#"{"responses_create_params":{}}"#, .missingField),
     (#"{"responses_create_params":{},"response":{"output":[]},"reward":NaN}"#, .notFinite),
+    (#"{"responses_create_params":{},"response":{"output":[]},"reward":"good"}"#, .wrongType),
+    (#"{"responses_create_params":{},"response":{"output":[]},"reward":[0,1]}"#, .wrongType),
   ]) func badRecords(text: String, reason: QuarantineReason) {
     #expect(Checks.error(NeMoGymLog.self, text)?.reason == reason)
   }

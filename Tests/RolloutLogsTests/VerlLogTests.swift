@@ -96,8 +96,8 @@ import Testing
   @Test(
     arguments: [
       ("1", 1.0, nil), ("0.25", 0.25, nil), ("true", 1, nil), ("\" -0.5 \"", -0.5, nil),
-      ("{\"score\":0.5,\"why\":1}", 0.5, #"{"score":{"score":0.5,"why":1}}"#), ("\"good\"", nil, #"{"score":"good"}"#),
-      ("[0.1,0.2]", nil, #"{"score":[0.1,0.2]}"#), ("{\"acc\":1}", nil, #"{"score":{"acc":1}}"#), ("null", nil, nil),
+      ("{\"score\":0.5,\"why\":1}", 0.5, #"{"score":{"score":0.5,"why":1}}"#), ("null", nil, nil),
+      ("{\"score\":null,\"why\":1}", nil, #"{"score":{"score":null,"why":1}}"#),
     ] as [(String, Double?, String?)]) func scores(logged: String, reward: Double?, extra: String?) throws
   {
     let row = try Self.row("\"score\":\(logged)")
@@ -115,6 +115,28 @@ import Testing
     (#"{"input":"q","output":"a","score":1,"step":"1"}"#, .wrongType), ("[3]", .missingField), ("3", .missingField),
   ]) func badRows(text: String, reason: QuarantineReason) {
     #expect(Checks.error(VerlLog.self, text)?.reason == reason)
+  }
+
+  /// A score in another shape is no missing one.
+  @Test(arguments: [
+    #""good""#, #""""#, "[0,0,1]", "[]", #"{"acc":1}"#, #"{"score":[1]}"#, #"{"score":"good"}"#,
+    #"{"score":{"score":1}}"#,
+  ]) func wrongScores(score: String) {
+    for row in [
+      #"{"input":"q","output":"a","step":1,"score":\#(score)}"#,
+      #"{"instruction":"i","input":"q","output":"a","prediction":"","logs":[],"score":\#(score)}"#,
+    ] {
+      let error = Checks.error(VerlLog.self, row)
+      #expect(error?.reason == .wrongType && error?.message.contains("score") == true, "\(error as Any)")
+    }
+  }
+
+  @Test func foldersOfTheSameNameInEveryExperiment() {
+    func name(_ path: String) -> String { LogFile(path: path, workingDirectory: "/home/me/exp").folderName }
+    #expect(name("/a/ARPO-7B/3.jsonl") == "ARPO-7B" && name("/a/ARPO-7B/rollout/3.jsonl") == "ARPO-7B/rollout")
+    #expect(name("/a/B/logs/rollout/3.jsonl") == "B/logs/rollout" && name("/data/val/3.jsonl") == "data/val")
+    #expect(name("rollout/3.jsonl") == "exp/rollout" && name("3.jsonl") == "exp" && name("../val/3.jsonl") == "me/val")
+    #expect(name("/3.jsonl").isEmpty && name("/../3.jsonl").isEmpty && name("-").isEmpty)
   }
 
   @Test func runsAreNamedAfterTheFolderOfSteps() {

@@ -285,10 +285,10 @@ import Testing
   @Test func anEndRecordThatCountsOtherwiseIsTold() throws {
     let trial = try ImportTrial()
     let report = try trial.run(lines: [BadRecords.root, BadRecords.good(1), #"{"kind":"end","trajectories":3}"#])
-    #expect(report.files[0].announcedTrajectories == 3 && report.quarantine.isEmpty)
+    #expect(report.files[0].announced?.trajectories == 3 && report.quarantine.isEmpty)
     #expect(
       try trial.run(lines: [BadRecords.good(2), #"{"kind":"end","trajectories":1}"#], "b").files[0]
-        .announcedTrajectories == nil)
+        .announced == nil)
   }
 
   /// A response with several choices of which a later one is bad is put aside whole: none of them is stored.

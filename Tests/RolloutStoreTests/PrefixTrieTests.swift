@@ -25,7 +25,7 @@ import Testing
       let trial = try ImportTrial()
       let report = try trial.run(lines: log.lines)
       #expect(report.quarantine.isEmpty && report.counts.trajectories == log.rollouts.count)
-      #expect(report.files[0].announcedTrajectories == nil)
+      #expect(report.files[0].announced == nil)
       Self.expectEqual(try trial.groups(), log)
       // Each token once, however often the log repeats it.
       let own = log.rollouts.reduce(0) { $0 + $1.length - ($1.parent == nil ? 0 : $1.branch) }

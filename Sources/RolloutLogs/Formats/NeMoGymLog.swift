@@ -36,8 +36,8 @@ public struct NeMoGymLog: LogFormat {
     guard let output = response["output"]?.array else {
       throw RecordError(.wrongType, "response.output is not an array")
     }
-    let group = try Self.index(record, "_ng_task_index").map(String.init) ?? Self.promptHash(request)
-    let rollout = try Self.index(record, "_ng_rollout_index")
+    let group = try record.wholeNumber("_ng_task_index").map(String.init) ?? Self.promptHash(request)
+    let rollout = try record.wholeNumber("_ng_rollout_index")
     var trajectory = TrajectoryRecord(
       groupID: group, trajectoryID: "\(group)/" + (rollout.map(String.init) ?? "line\(position.line)"))
     trajectory.rolloutIndex = rollout
@@ -50,12 +50,6 @@ public struct NeMoGymLog: LogFormat {
     try NeMoGymReader.read(output, into: &trajectory)
     trajectory.extra = Self.extra(record, request, response)
     return [.trajectory(trajectory)]
-  }
-
-  private static func index(_ record: JSONValue, _ key: String) throws(RecordError) -> Int? {
-    guard let value = record[key] else { return nil }
-    guard let number = value.int else { throw RecordError(.wrongType, "\(key) is not a whole number") }
-    return number
   }
 
   private static func promptHash(_ request: JSONValue) -> String {

@@ -53,6 +53,9 @@ struct Exchange {
     return value["choices"]?.array?.first?["delta"] != nil
   }
 
+  /// Whether the reply is a stream's chunk, or several.
+  var isStreamed: Bool { body.array != nil || body["object"]?.string == "chat.completion.chunk" }
+
   static func isCompletion(_ value: JSONValue) -> Bool {
     if let object = value["object"]?.string,
       ["chat.completion", "chat.completion.chunk", "text_completion", "response"].contains(object)

@@ -82,8 +82,8 @@ extension OpenAILog {
 
   private func addHead(_ record: JSONValue, to trajectory: inout TrajectoryRecord) throws(RecordError) {
     trajectory.reward = try LoggedReward.scalar(record["reward"], "reward")
-    trajectory.rolloutIndex = record["rollout_index"]?.int
-    trajectory.step = record["step"]?.int
+    trajectory.rolloutIndex = try record.wholeNumber("rollout_index")
+    trajectory.step = try record.wholeNumber("step")
     trajectory.dataSource = record["data_source"]?.string
     trajectory.groundTruth = record["ground_truth"]?.looseText
     if let prompt = record["prompt"] {

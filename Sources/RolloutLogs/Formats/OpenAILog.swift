@@ -36,8 +36,10 @@ public struct OpenAILog: LogFormat {
       throw RecordError(.unknownRecord, "no completion found; keys: \(record.keys.prefix(12).joined(separator: ", "))")
     }
     let reply = try LoggedReply(exchange.body)
-    if reply.choices.isEmpty, let failure = reply.error {
-      throw RecordError(.missingField, "no choices: \(failure.text().prefix(200))")
+    if reply.choices.isEmpty {
+      if let failure = reply.error { throw RecordError(.missingField, "no choices: \(failure.text().prefix(200))") }
+      // A chunk may hold nothing but the usage; a whole reply has something to say.
+      guard exchange.isStreamed else { throw RecordError(.missingField, "choices is empty: a reply without content") }
     }
     var hash = ContentHash()
     hash.add(bytes: bytes)

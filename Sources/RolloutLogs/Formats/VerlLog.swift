@@ -55,11 +55,7 @@ public struct VerlLog: LogFormat {
     let input = try text(row, "input")
     let output = try text(row, "output")
     let (score, isScored) = try score(row)
-    var step: Int?
-    if let value = row["step"] {
-      guard let number = value.int else { throw RecordError(.wrongType, "step is not a whole number") }
-      step = number
-    }
+    let step = try row.wholeNumber("step")
     var trajectory: TrajectoryRecord
     if let uid = row["uid"]?.string.flatMap(VerlUID.init) {
       trajectory = TrajectoryRecord(groupID: uid.prompt, trajectoryID: "\(uid.prompt)_\(uid.session)")
@@ -128,7 +124,7 @@ public struct VerlLog: LogFormat {
     trajectory.copiesArePadding = true
     trajectory.promptText = instruction.isEmpty ? input : "\(instruction)\n\(input)"
     trajectory.groundTruth = (row["answer"] ?? row["gts"])?.looseText
-    trajectory.reward = try LoggedReward.scalar(row["score"] ?? row["reward"], "score")
+    trajectory.reward = try score(row).0
     trajectory.text = output
     trajectory.segments = logged(row["logs"]?.array ?? [], output) ?? TaggedText.segments(of: output)
     let extra = (row.members ?? []).filter { !evaluationColumns.contains($0.key) }

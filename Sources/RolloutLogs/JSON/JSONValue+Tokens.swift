@@ -38,6 +38,13 @@ extension JSONValue {
     return out
   }
 
+  /// A member that is a whole number; `nil` if it is absent or null.
+  func wholeNumber(_ key: String) throws(RecordError) -> Int? {
+    guard let value = self[key] else { return nil }
+    guard let number = value.int else { throw RecordError(.wrongType, "\(key) is not a whole number") }
+    return number
+  }
+
   /// A string as it is, anything else as JSON text: ground truths and tool outputs come in every shape.
   var looseText: String { string ?? text() }
 

@@ -94,6 +94,7 @@ struct ConversationJoiner {
     guard let target = try writer.fetch("SELECT * FROM trajectory WHERE id = ?", [before.trajectory]),
       let own = try writer.fetch("SELECT * FROM trajectory WHERE id = ?", [call.trajectory])
     else { return }
+    let apart = try size(of: before, call)
     // Turns with and without tokens in one trajectory: those without become text of no length.
     var end = before.end
     var length: Int = target["length"]
@@ -163,6 +164,19 @@ struct ConversationJoiner {
         trajectory: holder, source: own["source"])
     }
     try settle(holder)
+    let together = try size(of: before, call)
+    let change = writer.joined[own["source"]] ?? (0, 0)
+    writer.joined[own["source"]] = (
+      change.trajectories + together.trajectories - apart.trajectories, change.tokens + together.tokens - apart.tokens
+    )
+  }
+
+  /// The trajectories that two calls are in, and the tokens stored for these.
+  private func size(of a: Call, _ b: Call) throws -> (trajectories: Int, tokens: Int) {
+    let row = try writer.fetch(
+      "SELECT count(*), coalesce(sum(iif(unit = 'token', owned, 0)), 0) FROM trajectory WHERE id IN (?, ?)",
+      [a.trajectory, b.trajectory])
+    return (row?[0] ?? 0, row?[1] ?? 0)
   }
 
   /// Where the trajectory's segments behind an index end, if they begin with the same messages.

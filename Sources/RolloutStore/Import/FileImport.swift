@@ -408,11 +408,6 @@ struct FileImport {
       let hash = log.stream.input.hash
       state.hash = { hash }
       source = state
-      if let announced = state.announced {
-        let there = try Int.fetchOne(
-          db, sql: "SELECT count(*) FROM trajectory WHERE source = ?", arguments: [state.id])
-        if there != announced { report.announcedTrajectories = announced }
-      }
     }
     try commit(state: isEnd ? (log.stream.failure == nil ? "complete" : "cut_off") : "reading")
   }

@@ -34,6 +34,8 @@ public struct ImportOptions: Sendable {
 /// What an import has done so far.
 public struct ImportCounts: Sendable, Equatable {
   public var records = 0
+  /// Model calls, in logs of calls; several can make one trajectory.
+  public var calls = 0
   public var trajectories = 0
   /// Tokens stored (shared prefixes once).
   public var tokens = 0
@@ -42,6 +44,8 @@ public struct ImportCounts: Sendable, Equatable {
   public var copies = 0
   public var parts = 0
   public var quarantined = 0
+  /// Trajectories that the database has from another log.
+  var knownElsewhere = 0
 
   public init() {}
 }
@@ -87,8 +91,8 @@ public struct FileReport: Sendable {
   public var bytes = 0
   public var uncompressedBytes = 0
   public var seconds = 0.0
-  /// What the log's `end` record says, where it has one and the count differs.
-  public var announcedTrajectories: Int?
+  /// How many trajectories the log's `end` record announces, where the database has another number of them.
+  public var announced: (trajectories: Int, held: Int)?
   /// Its row in the table `source`.
   var source: Int64?
   /// Uncompressed bytes that earlier imports had done.
@@ -97,6 +101,12 @@ public struct FileReport: Sendable {
 
 /// What an import did.
 public struct ImportReport: Sendable {
+  public struct SharedRun: Sendable, Equatable {
+    public var name: String
+    /// At least two, in the order in which their files came.
+    public var folders: [String]
+  }
+
   public struct Tally: Sendable {
     public var name: String
     public var count: Int
@@ -106,6 +116,8 @@ public struct ImportReport: Sendable {
   }
 
   public var files: [FileReport] = []
+  /// Runs that files of several folders came into because of a name that was taken from their paths.
+  public var sharedRuns: [SharedRun] = []
   /// Quarantined records of these files, by reason; also those of earlier imports of the same files.
   public var quarantine: [Tally] = []
   /// Forensic findings in these files, by check.
@@ -118,6 +130,7 @@ public struct ImportReport: Sendable {
   public var counts: ImportCounts {
     files.reduce(into: ImportCounts()) { sum, file in
       sum.records += file.counts.records
+      sum.calls += file.counts.calls
       sum.trajectories += file.counts.trajectories
       sum.tokens += file.counts.tokens
       sum.toolCalls += file.counts.toolCalls

@@ -54,14 +54,18 @@ public struct Importer {
         let lacking = try Int64.fetchSet(
           db, sql: "SELECT source FROM quarantine WHERE reason = ? AND length <= ?",
           arguments: [QuarantineReason.tooLong.rawValue, options.maxRecordBytes])
-        var sources: [Int64] = []
+        var sources: [SourceState] = []
         for (i, entry) in entries.enumerated() {
+          if entry.isEmptyFolder {
+            report.files.append(FileReport(emptyFolder: entry.path))
+            continue
+          }
           var file = FileImport(
             importer: self, writer: writer, entry: entry, number: i + 1, of: entries.count, lacking: lacking,
             begun: reading?.path == entry.path && i == 0 ? reading : nil)
           report.files.append(try file.run())
           if let source = file.source {
-            sources.append(source.id)
+            sources.append(source)
             report.files[i].source = source.id
           }
           if [.interrupted, .stopped].contains(report.files.last?.status) { break }
@@ -71,8 +75,10 @@ public struct Importer {
           try writer.flush()
           return .commit
         }
+        count(writer.joined, in: &report)
         try judgeWaiting(&report, db)
-        try ReportQueries(db).fill(&report, sources: Array(Set(sources)).sorted())
+        try ReportQueries(db).fill(&report, sources: Array(Set(sources.map(\.id))).sorted())
+        if options.runName == nil { report.sharedRuns = try SharedRunNames(db: db).find(sources) }
         checkpointer?.stop()
         isCopying = false
         if !store.path.isEmpty { try db.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
@@ -84,6 +90,16 @@ public struct Importer {
     report.databaseBytes = !store.path.isEmpty && stat(store.path, &info) == 0 ? Int(info.st_size) : 0
     report.seconds = (ContinuousClock.now - clock).seconds
     return report
+  }
+
+  /// Calls were counted as they came; at the end several of them can be one trajectory, also with those of earlier
+  /// imports, which is no less than nothing.
+  private func count(_ joined: [Int64: (trajectories: Int, tokens: Int)], in report: inout ImportReport) {
+    for i in report.files.indices where report.files[i].status != .known {
+      guard let change = report.files[i].source.flatMap({ joined[$0] }) else { continue }
+      report.files[i].counts.trajectories = max(0, report.files[i].counts.trajectories + change.trajectories)
+      report.files[i].counts.tokens = max(0, report.files[i].counts.tokens + change.tokens)
+    }
   }
 
   /// Records whose parent never came are bad too, which shows only at the end.

@@ -6,6 +6,8 @@ enum LogPaths {
     var path: String
     /// Given by name, not found in a folder.
     var isExplicit: Bool
+    /// A folder in which there is nothing to read, for somebody to say so.
+    var isEmptyFolder = false
   }
 
   /// Folders are walked in the order of names by bytes; hidden files and databases are left out.
@@ -17,9 +19,11 @@ enum LogPaths {
         out.append(Entry(path: path, isExplicit: true))
         continue
       }
-      for name in try files(under: path, inside: []) { out.append(Entry(path: name, isExplicit: false)) }
+      let found = try files(under: path, inside: []).filter { !isDatabase($0, database) }
+      if found.isEmpty { out.append(Entry(path: path, isExplicit: false, isEmptyFolder: true)) }
+      out += found.map { Entry(path: $0, isExplicit: false) }
     }
-    return out.filter { $0.isExplicit || !isDatabase($0.path, database) }
+    return out
   }
 
   /// Regular files only (a pipe would keep the import waiting), and no folder inside itself.

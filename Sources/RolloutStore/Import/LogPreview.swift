@@ -1,3 +1,4 @@
+import Foundation
 public import RolloutLogs
 public import Rollouts
 
@@ -27,7 +28,36 @@ extension Importer {
     of paths: [String], database: String, options: ImportOptions, limit: Int, body: (LogPreview) throws -> Void
   ) throws {
     for entry in try LogPaths.expand(paths, database: database) {
+      if entry.isEmptyFolder {
+        try body(LogPreview(file: FileReport(emptyFolder: entry.path)))
+        continue
+      }
       try body(preview(entry, options: options, limit: limit))
+    }
+  }
+
+  /// Whether there may be anything to import among the paths of an import: a log that can be read and is in a known
+  /// format, or a pipe.
+  /// - Parameter reading: of the first of the paths, begun with the same options.
+  public static func mayHaveLog(
+    among paths: [String], database: String, options: ImportOptions, reading: LogReading?
+  ) throws -> Bool {
+    try LogPaths.expand(paths, database: database).contains { entry in
+      if entry.isEmptyFolder { return false }
+      do throws(InputError) {
+        var info = stat()
+        let isThere = (entry.path == "-" ? fstat(0, &info) : stat(entry.path, &info)) == 0
+        // What is read from a pipe is gone, and it may be silent for long, while others want to see the database.
+        if isThere, info.st_mode & S_IFMT != S_IFREG { return true }
+        if let reading, reading.path == entry.path {
+          _ = try reading.opened()
+        } else if entry.path != "-" {
+          _ = try OpenedLog(path: entry.path, options: options)
+        }
+        return true
+      } catch {
+        return error == .interrupted
+      }
     }
   }
 
@@ -61,6 +91,13 @@ extension Importer {
       out.file.message = error.description
     }
     return out
+  }
+}
+
+extension FileReport {
+  /// A folder without anything to read.
+  init(emptyFolder path: String) {
+    self.init(path: path, status: .refused, message: "no log in this folder", isExplicit: false)
   }
 }
 

@@ -49,6 +49,7 @@ extension RecordWriter {
     record.findings = call.findings
     let outcome = try write(number(record, run: run), run: run, origin)
     guard case .inserted(let id) = outcome else { return outcome }
+    counts.calls += 1
     try describe(run, call)
 
     let contextCounts = call.messages.indices.map { i in i < promptEnd ? 0 : Int32(call.messages[i].segments.count) }

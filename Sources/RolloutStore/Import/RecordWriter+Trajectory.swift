@@ -156,8 +156,9 @@ extension RecordWriter {
 
   private func duplicate(of known: Row, _ prepared: PreparedTrajectory, _ origin: Origin) throws -> Outcome {
     let record = prepared.record
+    let isElsewhere = known["source"] != origin.source
     if record.copiesArePadding, known["row_hash"] == Int64(bitPattern: prepared.rowHash) {
-      guard known["source"] == origin.source else { return .duplicate }
+      guard !isElsewhere else { return .duplicate }
       try execute(
         "UPDATE trajectory SET multiplicity = multiplicity + ?, copies = copies + ? WHERE id = ?",
         [record.multiplicity, record.multiplicity, known["id"] as Int64])
@@ -174,6 +175,7 @@ extension RecordWriter {
       let facts = GroupFacts(promptTokenIDs: record.promptTokenIDs)
       try add(facts, to: known["prompt_group"], named: record.groupID)
     }
+    if isElsewhere { counts.knownElsewhere += 1 }
     return .duplicate
   }
 

@@ -26,6 +26,8 @@ final class RecordWriter {
   var onCommit: () -> Void = {}
   /// Of the file that is read.
   var counts = ImportCounts()
+  /// By source: what joining its calls with others has changed in the numbers that ``counts`` had when they were written.
+  var joined: [Int64: (trajectories: Int, tokens: Int)] = [:]
   /// Bad records of all files, without those that still wait for another one.
   var bad = 0
 

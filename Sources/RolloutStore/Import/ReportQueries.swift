@@ -35,7 +35,25 @@ struct ReportQueries {
           db,
           sql: "SELECT count(*) FROM tool_call c JOIN trajectory t ON t.id = c.trajectory WHERE t.source = ?",
           arguments: [source]) ?? 0
+      report.files[i].announced = try announced(source, elsewhere: report.files[i].counts.knownElsewhere)
     }
+  }
+
+  /// What the log's `end` record announces, and how many of these trajectories there are; `nil` if it is the same number.
+  /// - Parameter elsewhere: how many of them another log brought.
+  private func announced(_ source: Int64, elsewhere: Int) throws -> (trajectories: Int, held: Int)? {
+    let row = try Row.fetchOne(
+      db,
+      sql: """
+        SELECT announced_trajectories, (SELECT count(*) FROM trajectory t WHERE t.source = s.id),
+          (SELECT count(*) FROM trajectory t WHERE t.run = s.current_run)
+        FROM source s WHERE id = ? AND state <> 'reading' AND announced_trajectories IS NOT NULL
+        """, arguments: [source])
+    guard let row else { return nil }
+    let announced: Int = row[0]
+    let held = (row[1] as Int) + elsewhere
+    // Of a log that was read in pieces nobody knows how many came from elsewhere before: then the run tells.
+    return held == announced || (row[2] as Int?) == announced ? nil : (announced, held)
   }
 
   private func tallies(_ sql: String) throws -> [ImportReport.Tally] {

@@ -48,11 +48,12 @@ struct AnalyzeCommand: ParsableCommand {
       progress.finish()
       let status = ImportSummary.status(of: report)
       for file in report.files {
-        if let message = file.message { Talk.warn("\(file.path): \(Escaping.line(message, width: 1000))") }
+        if let trouble = file.trouble { Talk.warn(Escaping.line(trouble, width: 1400)) }
       }
       guard report.counts.trajectories > 0 else { return status == .ok ? .unrecognised : status }
       for tally in report.quarantine {
-        Talk.warn("\(tally.count) records quarantined: \(tally.name), first \(Escaping.line(tally.first, width: 300))")
+        let records = output.traits.counted(tally.count, "record")
+        Talk.warn("\(records) quarantined: \(tally.name), first \(Escaping.line(tally.first, width: 300))")
       }
       var selection = GroupSelection()
       selection.vocabSize = vocabSize

@@ -19,8 +19,7 @@ struct DryRun {
     let output = BufferedOutput()
     try Importer.previews(of: paths, database: database, options: options, limit: Self.limit) { preview in
       files.append(preview.file)
-      let path = Escaping.line(preview.file.path, width: 400)
-      if let message = preview.file.message { Talk.warn("\(path): \(Escaping.line(message, width: 1000))") }
+      if let trouble = preview.file.trouble { Talk.warn(Escaping.line(trouble, width: 1400)) }
       hasBadRecords = hasBadRecords || preview.records.contains { if case .failure = $0.result { true } else { false } }
       if format == .json {
         documents.append(document(preview))
@@ -71,13 +70,16 @@ struct DryRun {
       ])
     }
     return .object([
-      ("path", .string(preview.file.path)), ("status", .string(preview.file.status.rawValue)),
+      ("path", .string(preview.file.path)), ("status", .string(status(preview.file))),
       ("message", .text(preview.file.message)), ("format", .text(found?.format)),
       ("container", .text(found?.container.rawValue)), ("layout", .text(found?.layout.rawValue)),
       ("run", .text(found?.runName)), ("keys", .array((found?.keys ?? []).map(DocumentValue.string))),
       ("records", .array(records)),
     ])
   }
+
+  /// Nothing is imported by looking at it.
+  private func status(_ file: FileReport) -> String { file.status == .imported ? "recognised" : file.status.rawValue }
 
   private func describe(_ record: RolloutRecord) -> String {
     switch record {

@@ -9,7 +9,11 @@ struct LogOptions: ParsableArguments {
   @Option(help: "Log format instead of recognising it: \(LogFormats.all.map { $0.name }.joined(separator: ", ")).")
   var logFormat: String?
 
-  @Option(help: "Name of the run, for logs that name none (default: the file's name).")
+  @Option(
+    help: """
+      Name of the run, for logs that name none (default: the file's name; for verl's {step}.jsonl and for OpenAI files \
+      of one document the folder's, after its parent's if the folder is called rollout, logs, val or the like).
+      """)
   var run: String?
 
   @Option(help: "Longest record in MiB.")
@@ -109,9 +113,11 @@ struct ImportCommand: ParsableCommand {
       var options = log.options
       options.maxBad = strict ? 0 : maxBad
       let interruption = Interruption()
-      // The database is made while the log is opened.
+      // The database is made while the log is read, and not at all if there is none.
       let reading = LogReading.first(of: logs, options: options, isCancelled: { interruption.isRequested })
-      let store = try Store.open(database, for: .writing)
+      let isWanted =
+        try !canBeMade || Importer.mayHaveLog(among: logs, database: database, options: options, reading: reading)
+      let store = try isWanted ? Store.open(database, for: .writing) : Store.temporary()
       let progress = ProgressLine(traits: .standardError, quiet: quiet)
       let importer = Importer(
         store: store, options: options, onProgress: { progress.update($0) },
@@ -126,5 +132,11 @@ struct ImportCommand: ParsableCommand {
       if status == .quarantined, let limit = options.maxBad, bad > limit { return .tooManyBad }
       return status
     }
+  }
+
+  /// Whether the database is not there and could be; what stands in its way is told before anything about the logs.
+  private var canBeMade: Bool {
+    let folder = URL(filePath: database).deletingLastPathComponent().path
+    return !FileManager.default.fileExists(atPath: database) && access(folder, W_OK | X_OK) == 0
   }
 }

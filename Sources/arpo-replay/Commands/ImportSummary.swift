@@ -26,11 +26,13 @@ struct ImportSummary {
   func print(_ format: OutputFormat) throws {
     for file in report.files {
       let path = Escaping.line(file.path, width: 400)
-      if let message = file.message, [.refused, .unreadable].contains(file.status) {
-        Talk.warn("\(path): \(Escaping.line(message, width: 1000))")
+      if let trouble = file.trouble, [.refused, .unreadable].contains(file.status) {
+        Talk.warn(Escaping.line(trouble, width: 1400))
       }
-      if let announced = file.announcedTrajectories {
-        Talk.warn("\(path): its end record announces \(announced) trajectories, the database has another number")
+      if let announced = file.announced {
+        let count = traits.counted(announced.trajectories, "trajectory", "trajectories")
+        Talk.warn(
+          "\(path): its end record announces \(count), the database has \(traits.grouped(announced.held)) of them")
       }
       switch file.status {
       case .interrupted where !file.canGoOn:
@@ -42,6 +44,14 @@ struct ImportSummary {
       default: break
       }
     }
+    for run in report.sharedRuns {
+      let name = Escaping.line(run.name, width: 80)
+      let folders = run.folders.prefix(4).map { Escaping.line($0, width: 200) } + (run.folders.count > 4 ? ["…"] : [])
+      Talk.warn(
+        "run \(name) is named after its files' path, and has files of \(run.folders.count) folders: "
+          + "\(folders.joined(separator: ", ")); if they are several runs, import each with --run NAME into a new database"
+      )
+    }
     let output = BufferedOutput()
     output.write(format == .json ? DocumentText.json(json) + "\n" : table)
     try output.flush()
@@ -49,25 +59,30 @@ struct ImportSummary {
 
   private var table: String {
     let number = { (title: String) in TextTable.Column(title: title, isNumeric: true) }
-    var rows = TextTable(columns: [
-      TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records"), number("trajectories"),
-      number("tokens"), number("tool calls"), number("bad"), number("s"), number("MB/s"), TextTable.Column(title: ""),
-    ])
+    let hasCalls = report.counts.calls > 0
+    var rows = TextTable(
+      columns: [TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records")]
+        + (hasCalls ? [number("calls")] : []) + [
+          number("trajectories"), number("tokens"), number("tool calls"), number("bad"), number("s"), number("MB/s"),
+          TextTable.Column(title: ""),
+        ])
     for file in report.files where file.isExplicit || file.status != .refused {
       let rate = file.seconds > 0 ? Double(file.uncompressedBytes) / file.seconds / 1e6 : 0
       let c = file.counts
-      rows.add([
-        TextTable.Cell(file.path), TextTable.Cell(file.format ?? ""), TextTable.Cell(traits.grouped(c.records)),
-        TextTable.Cell(traits.grouped(c.trajectories)), TextTable.Cell(traits.grouped(c.tokens)),
-        TextTable.Cell(traits.grouped(c.toolCalls)),
-        TextTable.Cell(traits.grouped(c.quarantined), c.quarantined > 0 ? .red : .plain),
-        TextTable.Cell(decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
-        TextTable.Cell(note(file), .dim),
-      ])
+      rows.add(
+        [
+          TextTable.Cell(file.path), TextTable.Cell(file.format ?? ""), TextTable.Cell(traits.grouped(c.records)),
+        ] + (hasCalls ? [TextTable.Cell(traits.grouped(c.calls))] : []) + [
+          TextTable.Cell(traits.grouped(c.trajectories)), TextTable.Cell(traits.grouped(c.tokens)),
+          TextTable.Cell(traits.grouped(c.toolCalls)),
+          TextTable.Cell(traits.grouped(c.quarantined), c.quarantined > 0 ? .red : .plain),
+          TextTable.Cell(decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
+          TextTable.Cell(note(file), .dim),
+        ])
     }
     var out = rows.render(traits)
     for (evidence, trajectories) in report.evidence {
-      out += "\(trajectories) trajectories with \(evidence.description)\n"
+      out += "\(traits.counted(trajectories, "trajectory", "trajectories")) with \(evidence.description)\n"
     }
     if !report.quarantine.isEmpty {
       out += "\nquarantined (arpo-replay query \(database) quarantine):\n"
@@ -78,12 +93,13 @@ struct ImportSummary {
     if !report.findings.isEmpty {
       out += "\nto know before trusting the numbers:\n"
       for tally in report.findings {
-        let meaning = FindingText.meaning[tally.name] ?? tally.name
-        out +=
-          "  \(tally.count) \(meaning) in \(tally.trajectories) trajectories, first \(Escaping.line(tally.first, width: 200))\n"
+        let found = FindingText.counted(tally.count, tally.name, traits)
+        let trajectories = traits.counted(tally.trajectories, "trajectory", "trajectories")
+        out += "  \(found) in \(trajectories), first \(Escaping.line(tally.first, width: 200))\n"
       }
     }
-    if traits.isTTY { out += "\nnext: arpo-replay audit \(database)\n" }
+    let isAnyThere = report.files.contains { ![.refused, .unreadable].contains($0.status) }
+    if traits.isTTY, isAnyThere { out += "\nnext: arpo-replay audit \(database)\n" }
     return out
   }
 
@@ -94,8 +110,8 @@ struct ImportSummary {
     } else if file.status != .imported {
       parts.append(file.status.rawValue)
     }
-    if file.counts.duplicates > 0 { parts.append("\(file.counts.duplicates) duplicates") }
-    if file.counts.copies > 0 { parts.append("\(file.counts.copies) padded copies") }
+    if file.counts.duplicates > 0 { parts.append(traits.counted(file.counts.duplicates, "duplicate")) }
+    if file.counts.copies > 0 { parts.append(traits.counted(file.counts.copies, "padded copy", "padded copies")) }
     return parts.joined(separator: ", ")
   }
 
@@ -111,7 +127,8 @@ struct ImportSummary {
     }
     func counts(_ c: ImportCounts) -> [(String, DocumentValue)] {
       [
-        ("records", .int(c.records)), ("trajectories", .int(c.trajectories)), ("tokens", .int(c.tokens)),
+        ("records", .int(c.records)), ("calls", .int(c.calls)), ("trajectories", .int(c.trajectories)),
+        ("tokens", .int(c.tokens)),
         ("tool_calls", .int(c.toolCalls)), ("duplicates", .int(c.duplicates)), ("copies", .int(c.copies)),
         ("quarantined", .int(c.quarantined)),
       ]
@@ -132,7 +149,13 @@ struct ImportSummary {
     return .object(
       [("schema", .string("arpo-replay/import/1")), ("database", .string(database)), ("files", .array(files))]
         + counts(report.counts) + [
-          ("quarantine", tallies(report.quarantine)), ("findings", tallies(report.findings)),
+          (
+            "shared_runs",
+            .array(
+              report.sharedRuns.map {
+                .object([("run", .string($0.name)), ("folders", .array($0.folders.map(DocumentValue.string)))])
+              })
+          ), ("quarantine", tallies(report.quarantine)), ("findings", tallies(report.findings)),
           (
             "evidence",
             .array(
@@ -147,17 +170,47 @@ struct ImportSummary {
   }
 }
 
+extension FileReport {
+  /// What is wrong with the file, its path before it.
+  var trouble: String? { message.map { $0.hasPrefix(path + ": ") ? $0 : "\(path): \($0)" } }
+}
+
 /// What the forensic checks mean, in words.
 enum FindingText {
-  static let meaning = [
-    "zero_logprob_run": "generated tokens in runs of logprob exactly 0.0 (a placeholder for missing?)",
-    "sentinel_logprob": "logprobs of -9999 or less (a server's clamp of minus infinity), read as missing",
-    "not_finite": "numbers that are not finite, read as missing",
-    "prompt_disagrees": "trajectories of a group id that has another prompt elsewhere: groups of their own",
-    "sampled_not_in_top_k": "sampled tokens that are not in their own top-k list",
-    "negative_entropy": "logged entropies below 0, which no distribution has",
-    "tokens_unknown": "segments of text whose token ids are unknown",
-    "context_rewritten": "turns whose prompt does not repeat the tokens before it",
-    "duplicate_row": "rows that repeat another row of their group (padding?)",
+  /// For one and for several.
+  private static let meaning: [String: (one: String, many: String)] = [
+    "zero_logprob_run": (
+      "generated token in a run of logprob exactly 0.0 (a placeholder for missing?)",
+      "generated tokens in runs of logprob exactly 0.0 (a placeholder for missing?)"
+    ),
+    "sentinel_logprob": (
+      "logprob of -9999 or less (a server's clamp of minus infinity), read as missing",
+      "logprobs of -9999 or less (a server's clamp of minus infinity), read as missing"
+    ),
+    "negative_entropy": (
+      "logged entropy below 0, which no distribution has", "logged entropies below 0, which no distribution has"
+    ),
+    "not_finite": ("number that is not finite, read as missing", "numbers that are not finite, read as missing"),
+    "prompt_disagrees": (
+      "trajectory of a group id that has another prompt elsewhere: a group of its own",
+      "trajectories of a group id that has another prompt elsewhere: groups of their own"
+    ),
+    "sampled_not_in_top_k": (
+      "sampled token that is not in its own top-k list", "sampled tokens that are not in their own top-k list"
+    ),
+    "tokens_unknown": ("segment of text whose token ids are unknown", "segments of text whose token ids are unknown"),
+    "context_rewritten": (
+      "turn whose prompt does not repeat the tokens before it",
+      "turns whose prompt does not repeat the tokens before it"
+    ),
+    "duplicate_row": (
+      "row that repeats another row of its group (padding?)", "rows that repeat another row of their group (padding?)"
+    ),
   ]
+
+  /// So many findings of a check.
+  static func counted(_ count: Int, _ check: String, _ traits: TerminalTraits) -> String {
+    let words = meaning[check] ?? (check, check)
+    return traits.counted(count, words.one, words.many)
+  }
 }
