@@ -1,5 +1,5 @@
 -- Segments on which two kept attributions differ most: -p a=arpo-hard -p b=grpo:verl.
--- delta: mean of A under a less that under b, over the segment's generated tokens.
+-- delta: mean of A under a less that under b, over the segment's generated tokens (a text-only log's segment is one).
 SELECT t.run_id, t.group_id, t.step, t.trajectory_id, x.ordinal AS segment, x.kind, x.tool, x.start_index, x.end_index,
   round(x.mean, 4) AS mean_a, round(y.mean, 4) AS mean_b, round(x.mean - y.mean, 4) AS delta
 FROM attribution a

@@ -1,4 +1,5 @@
 -- Declared forks: where they lie, and how the child fared against its parent.
+-- branch_index and parent_length count tokens, in text-only logs segments: unit says which.
 -- after: what had just been done where the child leaves its parent (kind and tool of the segment that ends there).
 WITH RECURSIVE ancestor(child, branch_index, id) AS (
   SELECT t.id, t.branch_index, t.parent FROM trajectory t WHERE t.parent IS NOT NULL
@@ -13,7 +14,7 @@ place AS (
   GROUP BY a.child
 )
 SELECT c.run_id, c.group_id, c.step, p.trajectory_id AS parent, c.trajectory_id AS child, c.branch_index,
-  p.length AS parent_length, coalesce(x.after, iif(c.branch_index = 0, 'start', 'inside a segment')) AS after,
+  p.length AS parent_length, c.unit, coalesce(x.after, iif(c.branch_index = 0, 'start', 'inside a segment')) AS after,
   p.reward AS parent_reward, c.reward AS child_reward, c.reward - p.reward AS gain
 FROM trajectory t
 JOIN trajectories c ON c.id = t.id

@@ -210,5 +210,13 @@ public final class Store: Sendable {
   }
 
   /// The statements that make the schema, with their comments.
-  public static var schema: String { tables.joined() }
+  public static var schema: String {
+    tables.joined() + """
+
+      -- What tells that a file is such a database, and of which version.
+      PRAGMA application_id = \(applicationID);
+      PRAGMA user_version = \(schemaVersion);
+
+      """
+  }
 }

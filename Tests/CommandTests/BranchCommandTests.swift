@@ -287,7 +287,7 @@ import TestSupport
     #expect(missing.status == 1 && missing.errors.contains("no.db") && missing.output.isEmpty)
     let unknown = try Tool.run([command, database, "--run", "nobody"])
     #expect(unknown.status == 1 && unknown.errors.contains("draws-a"))
-    let empty = try Tool.run([command, database, "--group", "nobody"])
-    #expect(empty.status == 0 && empty.text.contains("nothing to"))
+    let group = try Tool.run([command, database, "--group", "nobody"])
+    #expect(group.status == 1 && group.errors.contains("there is no group nobody; there are: ") && group.output.isEmpty)
   }
 }

@@ -68,8 +68,8 @@ import TestSupport
     (
       "forks",
       """
-      run_id,group_id,step,parent,child,branch_index,parent_length,after,parent_reward,child_reward,gain\r
-      r1,p1,3,a,b,4,6,tool_result search,1,0,-1\r
+      run_id,group_id,step,parent,child,branch_index,parent_length,unit,after,parent_reward,child_reward,gain\r
+      r1,p1,3,a,b,4,6,token,tool_result search,1,0,-1\r
 
       """
     ),
@@ -145,8 +145,8 @@ import TestSupport
     }
     #expect(
       try rows("forks") == [
-        "r,p,1,a,b,4,6,tool_result search,1,0,-1", "r,p,1,b,c,4,5,tool_result search,0,0,0",
-        "r,p,2,a,b,4,6,answer,1,1,0",
+        "r,p,1,a,b,4,6,token,tool_result search,1,0,-1", "r,p,1,b,c,4,5,token,tool_result search,0,0,0",
+        "r,p,2,a,b,4,6,token,answer,1,1,0",
       ])
     #expect(try rows("tools") == ["r,search,2,2,0,,,1.5,1"])
     #expect(try rows("groups").map { String($0.prefix(5)) } == ["r,1,p", "r,2,p"])
@@ -162,6 +162,42 @@ import TestSupport
       let sum = credited.filter { total.hasPrefix($0[0]) }.reduce(0) { $0 + (Int($1[4]) ?? 0) }
       #expect(total.hasSuffix(":verl\(sum)") || total == "dr-grpo\(sum)")
     }
+  }
+
+  /// Segments are no tokens, and a result whose tokens nobody logged is not one of none.
+  @Test func whatHasNoTokensHasNoNumberOfThem() throws {
+    let path = scratch.path("text.db")
+    let logs = TestPaths.fixtures.appending(path: "logs")
+    let texts = ["arpo/3.jsonl", "nemo-gym/nemo-gym_rollouts.jsonl"].map { logs.appending(path: $0).path }
+    #expect(try Tool.run(["import", path] + texts + ["--quiet"]).status == 0)
+    #expect(try Tool.run(["attribute", path, "--strategy", "dr-grpo", "--summary"]).status == 0)
+    func rows(_ query: String, in database: String) throws -> [[String: Any]] {
+      let run = try Tool.run(["query", database, query, "--format", "ndjson"])
+      #expect(run.status == 0, "\(run.errors)")
+      return try run.text.split(separator: "\n").compactMap {
+        try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+      }
+    }
+    let evidence = try rows("evidence", in: path)
+    #expect(evidence.count > 1)
+    for row in evidence {
+      let isText = row["evidence"] as? String == "text"
+      for column in ["generated", "tokens", "tokens_flat"] { #expect((row[column] is NSNull) == isText, "\(row)") }
+    }
+    for (query, columns) in [
+      ("groups", ["tokens", "shared"]), ("tools", ["mean_result_tokens"]), ("credit", ["tokens"]),
+    ] {
+      let ofText = try rows(query, in: path).filter { $0["run_id"] as? String == "arpo" }
+      #expect(!ofText.isEmpty)
+      for row in ofText { for column in columns { #expect(row[column] is NSNull, "\(query) \(row)") } }
+    }
+    // Replies with tokens, and a result that came as text.
+    let chat = scratch.path("chat.db")
+    #expect(
+      try Tool.run(["import", chat, logs.appending(path: "openai/openai-chat.jsonl").path, "--quiet"]).status == 0)
+    let tools = try rows("tools", in: chat)
+    #expect(!tools.isEmpty && tools.allSatisfy { $0["mean_result_tokens"] is NSNull }, "\(tools)")
+    #expect(try rows("evidence", in: chat).contains { $0["tokens"] is Int })
   }
 
   @Test func queriesOnlyRead() throws {

@@ -77,6 +77,35 @@ import TestSupport
     }
   }
 
+  /// Formats that the help offers are taken.
+  @Test func formatsThatThereAre() throws {
+    for command in Self.commands {
+      let help = try Tool.run([command, "--help"]).text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+      guard let offered = help.firstMatch(of: /--format <format> [^<]*?\(values: ([a-z, ]+); default/)?.1 else {
+        #expect(!help.contains("--format <format>"), "\(command)")
+        continue
+      }
+      for format in ["table", "json", "ndjson", "csv"] {
+        let run = try Tool.run([command, "--format", format])
+        let isOffered = offered.split(separator: ", ").map(String.init).contains(format)
+        #expect(run.errors.contains("is invalid for '--format <format>'") == !isOffered, "\(command) \(format): \(run.errors)")
+      }
+    }
+  }
+
+  /// The printed schema makes an empty database that every command takes.
+  @Test func theSchemaMakesADatabase() throws {
+    let folder = try TemporaryFolder()
+    let database = folder.path("empty.db")
+    try DatabaseDump.execute(try Tool.run(["schema"]).text, in: database)
+    let query = try Tool.run(["query", database, "evidence"])
+    #expect(query.status == 0, "\(query.errors)")
+    let log = TestPaths.fixtures.appending(path: "logs/arpo/3.jsonl").path
+    let run = try Tool.run(["import", database, log, "--quiet"])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(try DatabaseDump.value(database, "SELECT count(*) FROM trajectory") == "4")
+  }
+
   @Test func theVersion() throws {
     let run = try Tool.run(["--version"])
     #expect(run.status == 0 && run.text.wholeMatch(of: /\d+\.\d+\.\d+\n/) != nil)

@@ -37,6 +37,7 @@ import TestSupport
     ["score", "--by", "step", "--format", "csv"],
     ["export", "--as", "verl-parquet-jsonl", "--attribution", "reinforce++"],
   ]) func aStepAlone(command: [String]) throws {
+    let group = try #require(try DatabaseDump.value(database, "SELECT group_id FROM prompt_group ORDER BY id"))
     func output(_ database: String, _ more: [String]) throws -> String {
       let run = try Tool.run([command[0], database] + command.dropFirst() + more)
       #expect(run.status == 0, "\(run.errors)")
@@ -47,9 +48,15 @@ import TestSupport
     let part = try output(database, ["--step", "2"])
     #expect(try part == output(second, []) && part != whole)
     #expect(part.contains { $0.isNewline })
-    // Nothing is there of another.
-    let none = try Tool.run([command[0], database] + command.dropFirst() + ["--step", "9"])
-    #expect(none.status == 0 && none.text.count < part.count)
+    // What is not there is no empty result.
+    for (option, words) in [
+      (["--step", "9"], "there is no step 9; there are: 1, 2"), (["--group", "nosuch"], "there is no group nosuch; "),
+      (["--group", group, "--step", "9"], "there is no step 9 of group \(group); there are: 1, 2"),
+      (["--run", "nosuch"], "there is no run nosuch; "),
+    ] {
+      let none = try Tool.run([command[0], database] + command.dropFirst() + option)
+      #expect(none.status == 1 && none.output.isEmpty && none.errors.contains(words), "\(option): \(none.errors)")
+    }
   }
 
   /// Results of one step are not taken for those of all.

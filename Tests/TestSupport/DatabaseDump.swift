@@ -40,6 +40,11 @@ public enum DatabaseDump {
     return onlyA + onlyB + (onlyA.isEmpty && onlyB.isEmpty ? ["the same rows, but not as often"] : [])
   }
 
+  /// Runs statements, in a new database if there is none.
+  public static func execute(_ sql: String, in path: String) throws {
+    try DatabaseQueue(path: path).writeWithoutTransaction { try $0.execute(sql: sql) }
+  }
+
   /// One value of a query's first row, as text; `nil` for NULL and where there is no row.
   public static func value(_ path: String, _ sql: String) throws -> String? {
     try strings(path, sql).first ?? nil

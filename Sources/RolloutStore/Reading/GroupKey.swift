@@ -41,4 +41,19 @@ extension Store {
       return out
     }
   }
+
+  /// The training steps of a selection, in order.
+  ///
+  /// - Parameter limit: how many at the most.
+  public func steps(_ selection: GroupSelection, limit: Int) throws -> [Int] {
+    try reading { db in
+      let reader = GroupReader(db: db, selection: selection)
+      let steps = try reader.runs().flatMap { run in
+        let (sql, arguments) = reader.groupsQuery("DISTINCT step", run)
+        return try Int.fetchAll(
+          db, sql: sql + " AND step IS NOT NULL ORDER BY step LIMIT \(limit)", arguments: arguments)
+      }
+      return Array(Set(steps).sorted().prefix(limit))
+    }
+  }
 }

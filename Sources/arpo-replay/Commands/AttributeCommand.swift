@@ -69,12 +69,12 @@ struct AttributeCommand: ParsableCommand {
     if listStrategies { return try StrategyList.write(output.format, traits: output.traits) }
     try Talk.guarded {
       let strategies = try strategy.chosen(otherwise: [])
-      var selection = selected.selection
+      let store = try Store.open(database ?? "", for: .reading)
+      var selection = try selected.selection(in: store)
       // Results are kept by the units of the log: text stays text.
       selection.retokenizes = false
-      try values.apply(to: &selection, Store.open(database ?? "", for: .reading))
+      try values.apply(to: &selection, store)
       if explain.isAsked {
-        let store = try Store.open(database ?? "", for: .reading)
         var pass = AttributionPass(store: store, selection: selection, strategies: strategies)
         pass.threads = threads.count
         try ExplanationRun(pass: pass, options: explain, traits: output.traits).write(output.format)

@@ -84,7 +84,7 @@ struct AuditCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try source.open()
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       selection.vocabSize = vocabSize
       try values.apply(to: &selection, store)
       var audit = AuditRun(store: store, selection: selection, traits: output.traits)

@@ -71,7 +71,7 @@ struct BranchesCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try source.open()
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       selection.vocabSize = ruleOptions.vocabSize
       try values.apply(to: &selection, store)
       selection.withBranches = true

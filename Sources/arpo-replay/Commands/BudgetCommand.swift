@@ -26,7 +26,7 @@ struct BudgetCommand: ParsableCommand {
     try Talk.guarded {
       let store = try source.open()
       var audit = BudgetAudit(bootstrapReplicates: bootstrap.replicates, seed: bootstrap.seed)
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       selection.withProbabilities = false
       try store.forEachGroup(
         selection, workers: source.threads, transform: { try GroupBudget($0) }, consume: { audit.add($0) })

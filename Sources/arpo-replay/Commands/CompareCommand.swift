@@ -53,7 +53,7 @@ struct CompareCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try source.open()
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       // The units are those of the log, as in attribute: text stays text.
       selection.retokenizes = false
       try values.apply(to: &selection, store)

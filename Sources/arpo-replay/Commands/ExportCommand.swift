@@ -153,7 +153,7 @@ struct ExportCommand: ParsableCommand {
   private func write(_ store: Store, to output: BufferedOutput) throws -> ExportTally {
     let options = try options()
     let condition = condition
-    let selection = selected.selection
+    let selection = try selected.selection(in: store)
     let progress = GroupProgress(of: try store.groupCount(selection), traits: .standardError)
     defer { progress.finish() }
     let interruption = Interruption()

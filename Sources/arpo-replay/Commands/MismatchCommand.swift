@@ -50,7 +50,8 @@ struct MismatchCommand: ParsableCommand {
     try Talk.guarded {
       let store = try Store.open(database, for: .reading)
       let run = MismatchRun(
-        store: store, evidence: try store.evidence(namedOrOnly: evidence).name, selection: selected.selection,
+        store: store, evidence: try store.evidence(namedOrOnly: evidence).name,
+        selection: try selected.selection(in: store),
         tokenizer: try tokenizer.map { try Tokenizer(directory: $0) }, traits: output.traits)
       try run.write(output.format, rows: by, worst: worst)
       return .ok

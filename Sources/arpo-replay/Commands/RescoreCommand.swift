@@ -86,11 +86,11 @@ struct RescoreCommand: ParsableCommand {
       options.batchTokens = batchTokens
       let run = RescoreRun(
         database: database, policy: policy, adapter: adapter, name: name, options: options,
-        selection: selected.selection, replace: replace, threads: threads)
+        selection: selected.unchecked, replace: replace, threads: threads)
       let name = try run.execute()
       let store = try Store.open(database, for: .reading)
       if report {
-        try MismatchRun(store: store, evidence: name, selection: selected.selection, traits: output.traits).write(
+        try MismatchRun(store: store, evidence: name, selection: selected.unchecked, traits: output.traits).write(
           output.format, rows: .run, worst: 10)
       } else {
         try RescoreSummary.write(try store.summary(of: name), output.format, output.traits)

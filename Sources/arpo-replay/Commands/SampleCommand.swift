@@ -69,14 +69,17 @@ struct SampleCommand: ParsableCommand {
   @Option(name: .customLong("run"), help: "ndjson: name of the run.")
   var run_ = "sample"
 
-  @Option(help: "Output: table (text) or ndjson (the native log format).")
-  var format: OutputFormat = .table
+  @Option(help: "Output: text, or the native log format.")
+  var format: Format = .table
+
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case table, ndjson
+  }
 
   @Option(help: "Threads; equal results need equal threads.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
 
   func validate() throws {
-    guard [.table, .ndjson].contains(format) else { throw ValidationError("--format is table or ndjson here") }
     guard !prompt.isEmpty || !promptIds.isEmpty || promptFile != nil else {
       throw ValidationError("give --prompt, --prompt-ids or --prompt-file")
     }

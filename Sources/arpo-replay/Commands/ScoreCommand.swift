@@ -81,7 +81,7 @@ struct ScoreCommand: ParsableCommand {
       rules.failedReward = failedReward
       rules.formatReward = formatReward
       rules.ks = try ks()
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       selection.withProbabilities = false
       selection.withOutcomes = true
       if let against {

@@ -79,7 +79,7 @@ struct SimulateCommand: ParsableCommand {
   func run() throws {
     try Talk.guarded {
       let store = try source.open()
-      var selection = source.selection
+      var selection = try source.selection(in: store)
       selection.vocabSize = ruleOptions.vocabSize
       try values.apply(to: &selection, store)
       var options = simulation.options(ruleOptions.options(bootstrap))

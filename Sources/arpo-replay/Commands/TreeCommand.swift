@@ -120,7 +120,7 @@ struct GroupChoice {
     selection.groups = [group]
     selection.step = step
     let found = try store.groupKeys(selection, limit: 21)
-    if found.isEmpty { throw StoreError(.failed, try nothingFound(store)) }
+    if found.isEmpty { throw try store.noGroup(group) }
     guard found.count == 1, let only = found.first else {
       let list = found.prefix(20).map { key in
         "  --run \(key.run)" + (key.step.map { " --step \($0)" } ?? "") + "   \(key.trajectories) trajectories"
@@ -132,20 +132,5 @@ struct GroupChoice {
     }
     selection.runs = [only.run]
     return selection
-  }
-
-  private func nothingFound(_ store: Store) throws -> String {
-    var anywhere = GroupSelection()
-    anywhere.groups = [group]
-    let elsewhere = try store.groupKeys(anywhere, limit: 5)
-    if !elsewhere.isEmpty {
-      let places = elsewhere.map { "run \($0.run)" + ($0.step.map { ", step \($0)" } ?? "") }
-      return "group \(group) is not there, but in \(places.joined(separator: "; "))"
-    }
-    let some = try store.groupKeys(GroupSelection(), limit: 5).map(\.group)
-    return "there is no group \(group); "
-      + (some.isEmpty
-        ? "the database has none"
-        : "some that there are: \(some.joined(separator: ", ")) (all: arpo-replay query … groups)")
   }
 }

@@ -12,7 +12,7 @@ struct EvaluateRun {
   func execute() throws -> ExitStatus {
     let store = try Store.open(command.database, for: .reading)
     if let condition = command.condition { try store.check(condition: condition) }
-    let selection = command.selected.selection
+    let selection = try command.selected.selection(in: store)
     let (rows, what) = try groups(store, selection)
     guard !rows.isEmpty else { throw StoreError(.failed, "\(what): no group to judge") }
     let interruption = Interruption()

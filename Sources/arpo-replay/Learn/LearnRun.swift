@@ -180,7 +180,7 @@ struct LearnRun {
 
   private func readData(_ interruption: Interruption) throws -> TrainingSet {
     var rules = TrainingSelection.Rules()
-    rules.selection = data.selected.selection
+    rules.selection = try data.selected.selection(in: Store.open(database, for: .reading))
     rules.selection.withTexts = false
     rules.condition = data.condition
     rules.attribution = loss.needsAdvantages ? data.attribution : nil

@@ -38,6 +38,7 @@ struct RescoreRun {
     // Writing brings the schema up to date, so it is opened first; reading goes on beside it.
     let target = try Store.open(database, for: .writing)
     let source = try Store.open(database, for: .reading)
+    try source.checkNames(of: selection)
     let writer = try EvidenceWriter(target, name, recipe, replace: replace)
     let pending = try writer.pending(selection)
     let model = try PolicyModel(checkpoint, adapter: loaded, training: .nothing, threads: threads)

@@ -16,12 +16,19 @@ struct SelectionArguments: ParsableArguments {
   /// Whether anything is left out.
   var isNarrowed: Bool { !runs.isEmpty || !groups.isEmpty || step != nil }
 
-  var selection: GroupSelection {
+  /// What is selected, whether it is there or not.
+  var unchecked: GroupSelection {
     var selection = GroupSelection()
     selection.runs = runs
     selection.groups = groups
     selection.step = step
     return selection
+  }
+
+  /// What is selected; all that it names is there.
+  func selection(in store: Store) throws -> GroupSelection {
+    try store.checkNames(of: unchecked)
+    return unchecked
   }
 }
 
@@ -46,8 +53,8 @@ struct DatabaseArguments: ParsableArguments {
   var threads: Int { threadOptions.count }
 
   /// The part of the database, without texts, which most analyses do not read.
-  var selection: GroupSelection {
-    var selection = selected.selection
+  func selection(in store: Store) throws -> GroupSelection {
+    var selection = try selected.selection(in: store)
     selection.withTexts = false
     return selection
   }

@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// How a command writes rows.
 struct OutputArguments: ParsableArguments {
-  @Option(help: "Output: table, json, ndjson or csv.")
+  @Option(help: "Output.")
   var format: OutputFormat = .table
 
   @OptionGroup private var style: PlainArguments
@@ -12,14 +12,17 @@ struct OutputArguments: ParsableArguments {
 
 /// How a command writes a report that has no rows.
 struct ReportArguments: ParsableArguments {
-  @Option(help: "Output: table or json.")
-  var format: OutputFormat = .table
+  @Option(name: .customLong("format"), help: "Output.")
+  private var choice: Choice = .table
+
+  /// The formats that the help offers are those that there are.
+  private enum Choice: String, CaseIterable, ExpressibleByArgument {
+    case table, json
+  }
 
   @OptionGroup private var style: PlainArguments
 
-  func validate() throws {
-    guard [.table, .json].contains(format) else { throw ValidationError("--format is table or json here") }
-  }
+  var format: OutputFormat { choice == .json ? .json : .table }
 
   var traits: TerminalTraits { style.traits }
 }
