@@ -88,7 +88,8 @@ import TestSupport
       for format in ["table", "json", "ndjson", "csv"] {
         let run = try Tool.run([command, "--format", format])
         let isOffered = offered.split(separator: ", ").map(String.init).contains(format)
-        #expect(run.errors.contains("is invalid for '--format <format>'") == !isOffered, "\(command) \(format): \(run.errors)")
+        let isRefused = run.errors.contains("is invalid for '--format <format>'")
+        #expect(isRefused == !isOffered, "\(command) \(format): \(run.errors)")
       }
     }
   }
