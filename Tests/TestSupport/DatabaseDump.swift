@@ -3,7 +3,7 @@ import GRDB
 
 /// Everything in a database as text, a line a row, to compare two databases row for row.
 public enum DatabaseDump {
-  /// The rows of every table, in the order of their keys; of a source's path only the file's name.
+  /// The rows of every table, in the order of their keys; of a log's path only the file's name.
   public static func rows(_ path: String) throws -> [String] {
     var configuration = Configuration()
     configuration.readonly = true
@@ -19,10 +19,15 @@ public enum DatabaseDump {
         let parts = columns.map { "'\($0)=' || quote(\($0))" }.joined(separator: " || ' ' || ")
         let order = (key.isEmpty ? columns : key).joined(separator: ", ")
         lines += try String.fetchAll(db, sql: "SELECT '\(table) ' || \(parts) FROM \(table) ORDER BY \(order)")
-          .map { table == "source" ? withoutFolder($0) : $0 }
+          .map { table == "source" ? withoutFolder($0) : table == "quarantine" ? withoutFolders(ofPlacesIn: $0) : $0 }
       }
       return lines
     }
+  }
+
+  /// Messages name places in other logs as `(path:line)`.
+  private static func withoutFolders(ofPlacesIn row: String) -> String {
+    row.replacing(/\(\/[^() ]*\/([^()\/ ]+:\d+)\)/) { "(\($0.1))" }
   }
 
   private static func withoutFolder(_ row: String) -> String {

@@ -35,11 +35,18 @@ func missingEvidence(_ run: RunAccumulator, _ choice: EstimatorChoice?, _ option
       "vocabulary size", run.budget.trajectories, "no upper bound, no value normalised by ln V or V",
       "name tokenizer.vocab_size in the run record")
   }
-  if options.rescaling(of: run.run) != nil, choice == nil {
-    add(
-      "candidates to rescale", run.budget.trajectories,
-      "no entropy at another temperature: it needs top-k logprobs",
-      "log top-k logprobs, or audit without a temperature")
+  if let change = options.rescaling(of: run.run), choice == nil {
+    if let estimator = options.estimator, !estimator.canBeRescaled {
+      add(
+        "values of \(estimator.rawValue) at temperature \(change.to)", run.budget.trajectories,
+        "logged entropies and bounds hold at the temperature of the log",
+        "ask for topk, topk-renormalized or sampled-nll, or audit without a temperature")
+    } else {
+      add(
+        "candidates to rescale", without(.topLogprobs),
+        "no entropy at another temperature: it needs top-k logprobs",
+        "log top-k logprobs, or audit without a temperature")
+    }
   }
   return out
 }

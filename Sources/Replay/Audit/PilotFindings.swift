@@ -122,11 +122,13 @@ private func initialFinding(_ inputs: FindingInputs) -> PilotFinding {
     FindingNumber(
       name: "\(label) after a result minus \(label) of the first segment", estimate: overEarly, count: events.count),
   ]
-  let side = delta.value.map { $0 > 0 ? "above" : "below or at" } ?? "neither above nor below"
+  let reason =
+    delta.value.map { value in
+      "tokens \(label) after a result are on average \(value > 0 ? "above" : "below or at") the initial entropy: "
+        + describe(delta)
+    } ?? "no trajectory has an initial entropy and a value in tokens \(label) after a result"
   return PilotFinding(
-    number: 3, statement: aboveInitial, verdict: verdict([delta]),
-    reason: "tokens \(label) after a result are on average \(side) the initial entropy: \(describe(delta))",
-    numbers: numbers)
+    number: 3, statement: aboveInitial, verdict: verdict([delta]), reason: reason, numbers: numbers)
 }
 
 /// Supported if every difference lies above 0, not supported if one lies at or below 0.

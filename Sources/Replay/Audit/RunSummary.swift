@@ -28,13 +28,19 @@ struct RunSummary {
     let control = try accumulator.controlStatistics(e)
     if let eachCall { try listCalls(e, control, eachCall) }
     guard choice != nil else {
-      out.findings = undecidedFindings(reason: "the log has no entropies")
+      out.findings = undecidedFindings(reason: whyThereAreNone)
       return out
     }
     try summarise(e, control, into: &out)
     out.curves = curves(e)
     out.startCurve = accumulator.startCurves[e].curve(tool: nil)
     return out
+  }
+
+  private var whyThereAreNone: String {
+    if let estimator = options.estimator { return "no token has a value by \(estimator.rawValue)" }
+    if let change = options.rescaling(of: accumulator.run) { return "no token has a value at temperature \(change.to)" }
+    return "the log has no entropies"
   }
 
   private var evidenceCounts: [EvidenceCount] {

@@ -34,6 +34,14 @@ public enum Estimator: String, Sendable, Hashable, CaseIterable {
     case .exact, .sampledNLL: false
     }
   }
+
+  /// Whether it has values at another temperature than the log's.
+  var canBeRescaled: Bool {
+    switch self {
+    case .topk, .topkRenormalized, .sampledNLL: true
+    case .exact, .lower, .upper: false
+    }
+  }
 }
 
 /// A change of sampling temperature: logprobs logged at `from`, wanted at `to`.

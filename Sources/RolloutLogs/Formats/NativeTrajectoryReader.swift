@@ -465,8 +465,12 @@ struct NativeTrajectoryReader {
       }
       record.branchIndex = branch
       record.firstIndex = isFull ? 0 : branch
-      guard branch >= 0, branch <= Int(Int32.max), !isFull || branch <= n else {
-        throw RecordError(.badBranch, "branch_token_index is \(branch)")
+      guard branch >= 0, branch <= Int(Int32.max) else {
+        throw RecordError(.badBranch, "branch_token_index is \(branch), which is no position")
+      }
+      guard !isFull || branch <= n else {
+        throw RecordError(
+          .badBranch, "branch_token_index is \(branch), but with prefix full the record has \(n) tokens in all")
       }
     }
     try checkLength("loss_mask", own.hasMask ? own.columns.lossMask.count : nil, prefix.columns.lossMask.count, n)
@@ -535,7 +539,9 @@ struct NativeTrajectoryReader {
     var first = 0
     if record.parentID != nil {
       guard let branch = branchSegment else { throw RecordError(.missingField, "parent_id without branch_segment") }
-      guard branch >= 0, branch <= Int(Int32.max) else { throw RecordError(.badBranch, "branch_segment is \(branch)") }
+      guard branch >= 0, branch <= Int(Int32.max) else {
+        throw RecordError(.badBranch, "branch_segment is \(branch), which is no position")
+      }
       record.branchIndex = branch
       first = isFull ? 0 : branch
       record.firstIndex = first

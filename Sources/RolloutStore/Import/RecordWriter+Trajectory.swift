@@ -165,10 +165,10 @@ extension RecordWriter {
       return .copy
     }
     guard try contentHash(ofPart: 0, of: known) == Int64(bitPattern: prepared.contentHash) else {
+      let path = try fetch("SELECT path FROM source WHERE id = ?", [known["source"] as Int64])?["path"] as String?
       throw RecordError(
         .duplicateDisagrees,
-        "trajectory \(record.trajectoryID) came before with other content (line \(known["line"] as Int) of source \(known["source"] as Int64))"
-      )
+        "trajectory \(record.trajectoryID) came before with other content (\(path ?? "?"):\(known["line"] as Int))")
     }
     // Token ids of a prompt may be left out or added: they are the group's.
     if record.promptTokenIDs != nil {

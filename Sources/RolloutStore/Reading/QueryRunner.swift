@@ -30,6 +30,9 @@ extension Store {
     DispatchQueue.global().asyncAfter(deadline: .now() + timeout, execute: stop)
     defer { stop.cancel() }
     do {
+      guard !Self.attaches(sql) else {
+        throw StoreError(.failed, "a query is one statement about one database: ATTACH and DETACH do nothing here")
+      }
       try queue.read { db in
         db.add(function: Self.jsonColumn)
         let statement = try db.makeStatement(sql: sql)
@@ -48,11 +51,20 @@ extension Store {
       if error.resultCode == .SQLITE_INTERRUPT {
         throw StoreError(.failed, "the query took longer than \(timeout) s (--timeout)")
       }
+      // Its message speaks of functions of the library.
+      if error.resultCode == .SQLITE_MISUSE, error.message?.hasPrefix("Multiple statements") == true {
+        throw StoreError(.failed, "the query has several statements; give one")
+      }
       if error.resultCode == .SQLITE_ERROR || error.resultCode == .SQLITE_MISUSE {
         throw StoreError(.failed, (error.message ?? error.description) + ageNote(error))
       }
       throw Self.translated(error, path)
     }
+  }
+
+  /// SQLite calls these statements harmless, although they open a file.
+  private static func attaches(_ sql: String) -> Bool {
+    ["attach", "detach"].contains(sql.split(whereSeparator: { $0.isWhitespace || $0 == "'" }).first?.lowercased())
   }
 
   /// Where a table may be missing because the database is of an older version: how it gets it.

@@ -23,7 +23,8 @@ struct AnalyzeCommand: ParsableCommand {
   @Argument(help: "A log, or - for standard input.")
   var logFile: String
 
-  @Option(help: "Also rescale the listed logprobs to this sampling temperature (an approximation).")
+  @Option(
+    parsing: .unconditional, help: "Also rescale the listed logprobs to this sampling temperature (an approximation).")
   var temperature: Double?
 
   @Option(help: "Vocabulary size, for logs that do not name it.")

@@ -27,13 +27,13 @@ struct AuditCommand: ParsableCommand {
   @Option(help: "exact, topk, topk-renormalized, lower, upper or sampled-nll (default: the best the log allows).")
   var estimator: String?
 
-  @Option(help: "Rescale the listed logprobs to this sampling temperature (an approximation).")
+  @Option(parsing: .unconditional, help: "Rescale the listed logprobs to this sampling temperature (an approximation).")
   var temperature: Double?
 
   @Option(help: "Windows after a tool result, as start-end in generated tokens.")
   var windows = "0-10,10-50,0-20,0-50"
 
-  @Option(help: "First generated tokens of a trajectory that make its initial entropy.")
+  @Option(parsing: .unconditional, help: "First generated tokens of a trajectory that make its initial entropy.")
   var baseline = 20
 
   @Option(

@@ -85,7 +85,8 @@ struct DryRun {
     switch record {
     case .run(let run): "run \(run.runID)\(run.model.map { ", model \($0)" } ?? "")"
     case .group(let group): "group \(group.groupID)\(group.step.map { ", step \($0)" } ?? "")"
-    case .end(let count): "end\(count.map { ", announces \($0) trajectories" } ?? "")"
+    case .end(let count):
+      "end\(count.map { ", announces " + TerminalTraits.standardOutput.counted($0, "trajectory", "trajectories") } ?? "")"
     case .trajectory(let t):
       "trajectory \(t.trajectoryID) of group \(t.groupID), \(describe(t.columns)), \(describe(t.segments)), reward \(t.reward.map { "\($0)" } ?? "none")"
     case .call(let call):

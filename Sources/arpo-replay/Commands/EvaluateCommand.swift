@@ -62,7 +62,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Windows after a tool result, as start-end in generated tokens.")
   var windows = "0-10,10-50"
 
-  @Option(help: "Sampling temperature of the log (default: what its runs say).")
+  @Option(parsing: .unconditional, help: "Sampling temperature of the log (default: what its runs say).")
   var temperature: Double?
 
   @Option(help: "Tokens that are computed at once, shared prefixes counted once.")

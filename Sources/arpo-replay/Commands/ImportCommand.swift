@@ -88,7 +88,7 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: "Stop at the first bad record.")
   var strict = false
 
-  @Option(help: "Stop when more records than this are bad.")
+  @Option(parsing: .unconditional, help: "Stop when more records than this are bad.")
   var maxBad: Int?
 
   @OptionGroup var output: ReportArguments

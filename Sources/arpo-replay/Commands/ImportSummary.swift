@@ -95,7 +95,9 @@ struct ImportSummary {
       for tally in report.findings {
         let found = FindingText.counted(tally.count, tally.name, traits)
         let trajectories = traits.counted(tally.trajectories, "trajectory", "trajectories")
-        out += "  \(found) in \(trajectories), first \(Escaping.line(tally.first, width: 200))\n"
+        // Of copies that were folded into a row, the place of that row is known.
+        let first = tally.name == Finding.Check.duplicateRow.rawValue ? "first repeats" : "first"
+        out += "  \(found) in \(trajectories), \(first) \(Escaping.line(tally.first, width: 200))\n"
       }
     }
     let isAnyThere = report.files.contains { ![.refused, .unreadable].contains($0.status) }

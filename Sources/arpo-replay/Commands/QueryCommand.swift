@@ -33,10 +33,10 @@ struct QueryCommand: ParsableCommand {
   @Option(name: [.short, .long], help: "A named parameter, as name=value; repeatable.")
   var parameter: [String] = []
 
-  @Option(help: "Rows at the most; 0 for all.")
+  @Option(parsing: .unconditional, help: "Rows at the most; 0 for all.")
   var limit = 0
 
-  @Option(help: "Seconds at the most.")
+  @Option(parsing: .unconditional, help: "Seconds at the most.")
   var timeout = 60.0
 
   @OptionGroup var output: OutputArguments

@@ -37,7 +37,8 @@ struct RescoreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A PEFT LoRA adapter's folder.", valueName: "dir"))
   var adapter: String?
 
-  @Option(help: "Logits are divided by it (default: the temperature of each run's logged logprobs).")
+  @Option(
+    parsing: .unconditional, help: "Logits are divided by it (default: the temperature of each run's logged logprobs).")
   var temperature: Double?
 
   @Option(help: "Candidates to keep a token, likeliest first.")

@@ -42,7 +42,7 @@ struct SampleCommand: ParsableCommand {
   @Option(name: [.customShort("n"), .customLong("count")], help: "Responses to each prompt.")
   var count = 1
 
-  @Option(help: "Sampling temperature; 0: always the likeliest token.")
+  @Option(parsing: .unconditional, help: "Sampling temperature; 0: always the likeliest token.")
   var temperature = 1.0
 
   @Option(help: "Only the likeliest tokens that make up this probability.")

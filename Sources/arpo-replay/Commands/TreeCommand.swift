@@ -123,7 +123,8 @@ struct GroupChoice {
     if found.isEmpty { throw try store.noGroup(group) }
     guard found.count == 1, let only = found.first else {
       let list = found.prefix(20).map { key in
-        "  --run \(key.run)" + (key.step.map { " --step \($0)" } ?? "") + "   \(key.trajectories) trajectories"
+        "  --run \(key.run)" + (key.step.map { " --step \($0)" } ?? "") + "   "
+          + TerminalTraits.standardError.counted(key.trajectories, "trajectory", "trajectories")
       }
       throw StoreError(
         .failed,

@@ -84,7 +84,7 @@ struct LearnLossOptions: ParsableArguments {
   @Option(help: "Coefficient of the entropy bonus.")
   var entropyCoef = 0.0
 
-  @Option(help: "Sampling temperature of the log (default: what its runs say).")
+  @Option(parsing: .unconditional, help: "Sampling temperature of the log (default: what its runs say).")
   var temperature: Double?
 
   func validate() throws {

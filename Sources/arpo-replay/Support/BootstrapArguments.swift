@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// Intervals over prompt groups.
 struct BootstrapArguments: ParsableArguments {
-  @Option(name: .customLong("bootstrap"), help: "Bootstrap replicates; 0 for no intervals.")
+  @Option(name: .customLong("bootstrap"), parsing: .unconditional, help: "Bootstrap replicates; 0 for no intervals.")
   var replicates = 1000
 
   @Option(help: "Seed of everything that is drawn.")
