@@ -52,7 +52,7 @@ let package = Package(
         .embedInCode("Migrations/rollouts.sql"), .embedInCode("Migrations/v2.sql"), .embedInCode("Migrations/v3.sql"),
         .embedInCode("Migrations/v4.sql"), .embedInCode("Migrations/v5.sql"), .embedInCode("Migrations/v6.sql"),
         .embedInCode("Migrations/v7.sql"), .embedInCode("Migrations/token_blocks.sql"),
-        .embedInCode("Migrations/model_calls.sql"),
+        .embedInCode("Migrations/v7_views.sql"),
       ],
       swiftSettings: settings),
     .target(name: "AdaptiveRollout", swiftSettings: settings),

@@ -155,7 +155,7 @@ public final class Store: Sendable {
 
   /// Statements that make a new database: changing tables step by step would take longer than making them.
   private static let tables = [
-    PackageResources.rollouts_sql, PackageResources.token_blocks_sql, PackageResources.model_calls_sql,
+    PackageResources.rollouts_sql, PackageResources.token_blocks_sql, PackageResources.v7_views_sql,
     PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
@@ -163,7 +163,7 @@ public final class Store: Sendable {
   private static let migrations = [
     PackageResources.v2_sql, PackageResources.v3_sql, PackageResources.v4_sql, PackageResources.v5_sql,
     PackageResources.v6_sql + PackageResources.token_blocks_sql,
-    PackageResources.v7_sql + PackageResources.model_calls_sql,
+    PackageResources.v7_sql + PackageResources.v7_views_sql,
   ].map { String(decoding: $0, as: UTF8.self) }
 
   private func migrate() throws {

@@ -191,6 +191,12 @@ import TestSupport
       #expect(!ofText.isEmpty)
       for row in ofText { for column in columns { #expect(row[column] is NSNull, "\(query) \(row)") } }
     }
+    for view in [
+      "SELECT tokens, generated FROM segments", "SELECT result_tokens FROM tool_calls", "SELECT tokens FROM groups",
+    ] {
+      let ofText = try rows(view + " WHERE run_id = 'arpo'", in: path)
+      #expect(!ofText.isEmpty && ofText.allSatisfy { $0.values.allSatisfy { $0 is NSNull } }, "\(view)")
+    }
     // Replies with tokens, and a result that came as text.
     let chat = scratch.path("chat.db")
     #expect(

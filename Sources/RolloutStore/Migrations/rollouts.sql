@@ -244,41 +244,6 @@ JOIN prompt_group g ON g.id = t.prompt_group
 JOIN source s ON s.id = t.source
 LEFT JOIN trajectory p ON p.id = t.parent;
 
--- Segments by the names of their trajectories.
-CREATE VIEW segments AS
-SELECT x.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id, x.ordinal, x.kind, x.tool,
-  x.start_index, x.end_index, x.end_index - x.start_index AS tokens, x.generated, x.tool_call_id, x.status, x.latency_s,
-  x.arguments, x.text
-FROM segment x
-JOIN trajectory t ON t.id = x.trajectory
-JOIN run r ON r.id = t.run
-JOIN prompt_group g ON g.id = t.prompt_group;
-
--- Tool calls with their results, each once, by the trajectory that made them.
-CREATE VIEW tool_calls AS
-SELECT c.id, r.run_id, g.group_id, coalesce(t.step, g.step) AS step, t.trajectory_id,
-  coalesce(t.data_source, g.data_source) AS data_source, c.number, c.tool, c.tool_call_id, a.arguments, b.status,
-  b.latency_s, a.end_index - a.start_index AS call_tokens, b.end_index - b.start_index AS result_tokens,
-  b.end_index AS result_end, t.reward, b.text AS result_text
-FROM tool_call c
-JOIN trajectory t ON t.id = c.trajectory
-JOIN run r ON r.id = t.run
-JOIN prompt_group g ON g.id = t.prompt_group
-LEFT JOIN segment a ON a.id = c.call_segment
-LEFT JOIN segment b ON b.id = c.result_segment;
-
--- Prompt groups with their rewards; leaves count padded copies, tokens are stored once, tokens_flat are those of all paths.
-CREATE VIEW groups AS
-SELECT g.id, r.run_id, g.group_id, g.step, coalesce(g.data_source, min(t.data_source)) AS data_source, count(t.id) AS trajectories,
-  coalesce(sum(t.multiplicity), 0) AS leaves, coalesce(sum(iif(t.reward IS NULL, 0, t.multiplicity)), 0) AS scored,
-  sum(t.reward * t.multiplicity) / sum(iif(t.reward IS NULL, 0, t.multiplicity)) AS mean_reward,
-  min(t.reward) AS min_reward, max(t.reward) AS max_reward, sum(t.owned) AS tokens, sum(t.length) AS tokens_flat,
-  count(t.parent) AS forks
-FROM prompt_group g
-JOIN run r ON r.id = g.run
-LEFT JOIN trajectory t ON t.prompt_group = g.id
-GROUP BY g.id;
-
 -- Records that could not be imported, by the log that they stand in.
 CREATE VIEW quarantined AS
 SELECT q.id, s.path, q.line, q.byte_offset, q.length, q.reason, q.message, q.excerpt
