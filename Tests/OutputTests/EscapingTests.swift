@@ -65,6 +65,13 @@ struct EscapingTests {
     #expect(displayWidth(of: cut) <= columns)
   }
 
+  /// Paths differ at their ends.
+  @Test func cutsBeginningsOff() {
+    #expect(TerminalTraits.columns(80).cut("/a/b/file.jsonl", to: 11, keepsEnd: true) == "…file.jsonl")
+    #expect(TerminalTraits.columns(80).cut("short", to: 5, keepsEnd: true) == "short")
+    #expect(TerminalTraits.columns(80).cut("日本語", to: 5, keepsEnd: true) == "…本語")
+  }
+
   @Test func cutsInASCII() {
     let ascii = TerminalTraits.columns(80, unicode: false)
     #expect(ascii.cut("abcdefgh", to: 6) == "abcd..")

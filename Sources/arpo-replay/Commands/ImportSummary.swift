@@ -61,7 +61,7 @@ struct ImportSummary {
     let number = { (title: String) in TextTable.Column(title: title, isNumeric: true) }
     let hasCalls = report.counts.calls > 0
     var rows = TextTable(
-      columns: [TextTable.Column(title: "log"), TextTable.Column(title: "format"), number("records")]
+      columns: [TextTable.Column(title: "log", keepsEnd: true), TextTable.Column(title: "format"), number("records")]
         + (hasCalls ? [number("calls")] : []) + [
           number("trajectories"), number("tokens"), number("tool calls"), number("bad"), number("s"), number("MB/s"),
           TextTable.Column(title: ""),
@@ -76,7 +76,7 @@ struct ImportSummary {
           TextTable.Cell(traits.grouped(c.trajectories)), TextTable.Cell(traits.grouped(c.tokens)),
           TextTable.Cell(traits.grouped(c.toolCalls)),
           TextTable.Cell(traits.grouped(c.quarantined), c.quarantined > 0 ? .red : .plain),
-          TextTable.Cell(decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
+          TextTable.Cell(file.seconds < 0.01 ? "<0.01" : decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
           TextTable.Cell(note(file), .dim),
         ])
     }

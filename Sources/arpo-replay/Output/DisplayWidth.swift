@@ -40,20 +40,21 @@ func displayWidth(of text: String) -> Int {
 
 extension TerminalTraits {
   /// A safe text cut to some columns, with a mark where something is missing.
-  func cut(_ text: String, to width: Int) -> String {
+  /// - Parameter keepsEnd: cuts its beginning off.
+  func cut(_ text: String, to width: Int, keepsEnd: Bool = false) -> String {
     if displayWidth(of: text) <= width { return text }
     let mark = rangeMark
     let room = width - mark.count
     if room < 0 { return String(repeating: ".", count: max(width, 0)) }
-    var out = ""
+    var out: [Character] = []
     var used = 0
-    for character in text {
+    for character in keepsEnd ? text.reversed() : Array(text) {
       let columns = displayWidth(of: character)
       if used + columns > room { break }
       out.append(character)
       used += columns
     }
-    return out + mark
+    return keepsEnd ? mark + String(out.reversed()) : String(out) + mark
   }
 }
 

@@ -9,6 +9,8 @@ struct TextTable: Sendable {
     var isNumeric = false
     /// Columns that text is not cut below.
     var narrowest = 8
+    /// Text is cut at its beginning, as paths are, which differ at their ends.
+    var keepsEnd = false
 
     /// A column of text.
     static func text(_ title: String) -> Column { Column(title: title) }
@@ -136,7 +138,7 @@ struct TableLayout: Sendable {
     var owed = 0
     for (c, cell) in cells.prefix(columns.count).enumerated() {
       var text = Self.safe(cell.text, columns[c], traits)
-      if !columns[c].isNumeric { text = traits.cut(text, to: widths[c]) }
+      if !columns[c].isNumeric { text = traits.cut(text, to: widths[c], keepsEnd: columns[c].keepsEnd) }
       let missing = max(0, widths[c] - displayWidth(of: text))
       // Spaces are owed until something follows them: no line ends in blanks.
       if columns[c].isNumeric { owed += missing }
@@ -151,6 +153,6 @@ struct TableLayout: Sendable {
   }
 
   private static func safe(_ text: String, _ column: TextTable.Column, _ traits: TerminalTraits) -> String {
-    terminalSafe(text, unicode: traits.unicode, limit: column.isNumeric ? nil : widestText)
+    terminalSafe(text, unicode: traits.unicode, limit: column.isNumeric || column.keepsEnd ? nil : widestText)
   }
 }
