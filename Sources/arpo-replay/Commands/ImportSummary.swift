@@ -76,7 +76,8 @@ struct ImportSummary {
           TextTable.Cell(traits.grouped(c.trajectories)), TextTable.Cell(traits.grouped(c.tokens)),
           TextTable.Cell(traits.grouped(c.toolCalls)),
           TextTable.Cell(traits.grouped(c.quarantined), c.quarantined > 0 ? .red : .plain),
-          TextTable.Cell(file.seconds < 0.01 ? "<0.01" : decimals(file.seconds, 2)), TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
+          TextTable.Cell(file.seconds < 0.01 ? "<0.01" : decimals(file.seconds, 2)),
+          TextTable.Cell(rate > 0 ? decimals(rate, 0) : ""),
           TextTable.Cell(note(file), .dim),
         ])
     }
