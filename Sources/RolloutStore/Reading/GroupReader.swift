@@ -1,3 +1,4 @@
+import CKernels
 import GRDB
 public import Replay
 import Synchronization
@@ -18,6 +19,7 @@ extension Store {
       try OrderedPipeline(
         workers: workers, capacity: 2 * workers + 2, items: groups,
         makeTransform: {
+          arpo_warm_heap(Self.groupBytes)
           let own = Swift.Result { try readers.take() }
           let decoder = ColumnDecoder()
           return { (group: GroupReader.Reference) in
@@ -34,6 +36,9 @@ extension Store {
       throw Self.translated(error, path)
     }
   }
+
+  /// What a group of usual size takes in memory, with candidates.
+  private static let groupBytes = 2 << 20
 
   /// Number of selected groups that have trajectories.
   public func groupCount(_ selection: GroupSelection = GroupSelection()) throws -> Int {
