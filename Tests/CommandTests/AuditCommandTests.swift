@@ -47,6 +47,35 @@ import TestSupport
     #expect(plain.output.allSatisfy { $0 < 0x80 })
   }
 
+  /// Where a server left out the tokens of the turn that calls a tool, nobody knows how a trajectory began.
+  @Test func aFirstTurnWithoutTokensIsNoBaseline() throws {
+    let folder = try TemporaryFolder()
+    let call =
+      #"{"role":"assistant","content":null,"tool_calls":[{"id":"k","type":"function","#
+      + #""function":{"name":"search","arguments":"{}"}}]}"#
+    func line(_ id: String, _ message: String, _ logprobs: String, _ more: String) -> String {
+      #"{"request":{"model":"m","messages":[{"role":"user","content":"q"}\#(more)]},"response":{"object":"chat.completion","#
+        + #""id":"\#(id)","created":1,"model":"m","choices":[{"index":0,"message":\#(message),"logprobs":\#(logprobs)}]}}"#
+    }
+    let tokens = "abcd".map {
+      #"{"token":"\#($0)","logprob":-0.7,"top_logprobs":[{"token":"\#($0)","logprob":-0.7},{"token":"z","logprob":-1.5}]}"#
+    }
+    let answer = line(
+      "b", #"{"role":"assistant","content":"abcd"}"#, #"{"content":[\#(tokens.joined(separator: ","))]}"#,
+      ",\(call)," + #"{"role":"tool","tool_call_id":"k","content":"r"}"#)
+    let log = try folder.write([line("a", call, "null", ""), answer], "hosted.jsonl")
+    let path = folder.path("hosted.db")
+    #expect(try Tool.run(["import", path, log, "--quiet"]).status == 0)
+    let rows = try rows("audit", path, "--calls", "--format", "json")
+    #expect(rows.count == 1)
+    for row in rows {
+      #expect(row["w0_10_mean"] is Double)
+      for column in ["baseline", "w0_10_delta"] { #expect(row[column] is NSNull, "\(column) \(row)") }
+    }
+    let page = try Tool.run(["audit", path]).text
+    #expect(page.contains("✗") == false && page.contains("3. entropy after a tool result exceeds"), "\(page)")
+  }
+
   /// A database is read where nothing can be written beside it, as in an archive.
   @Test(.enabled(if: Unprivileged.isPossible)) func aReadOnlyFolder() throws {
     let archive = try TemporaryFolder()

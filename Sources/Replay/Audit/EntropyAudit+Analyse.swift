@@ -77,7 +77,7 @@ private struct GroupAnalysis {
       policyVersion: source.policyVersion, reward: source.reward, evidence: source.evidence,
       generated: path.unit == .token ? path.ownedGeneratedCount : 0)
     for e in values.indices {
-      let first = path.generation.first ?? 0..<0
+      let first = path.firstGeneration ?? 0..<0
       out.entropy.append(
         TrajectoryEntropyEntry(
           covered: values[e].coverage(t), baseline: values[e].baseline(t, tokens: options.baselineTokens),
@@ -122,7 +122,7 @@ private struct GroupAnalysis {
       for (i, x) in zip(owned, values.values(t, owned)) { curve.add(x, at: i - segment.lowerBound) }
     }
     for (t, path) in tree.paths.enumerated() where path.unit == .token {
-      if let first = path.generation.first { add(t, first, to: &start) }
+      if let first = path.firstGeneration { add(t, first, to: &start) }
       for (r, result) in path.results.enumerated() {
         guard let segment = path.window(after: r) else { continue }
         add(t, segment, to: &byTool[result.tool, default: CurveSums(length: length)])

@@ -93,12 +93,12 @@ extension BranchReplay {
       }
       segments.append(own)
       let rule = RunRules(settings: settings, vocabulary: vocabulary)
-      let initial = path.generation.first.map { topk.values(t, $0.prefix(settings.windowTokens)) } ?? []
+      let initial = path.firstGeneration.map { topk.values(t, $0.prefix(settings.windowTokens)) } ?? []
       for (r, result) in path.results.enumerated() where result.isOwned {
         let after = path.window(after: r)
         if after == nil, r + 1 < path.results.count { continue }
         let before = path.segment(before: r)
-        let baseline = own.first?.value
+        let baseline = path.firstGeneration == nil ? nil : own.first?.value
         func now(_ segment: Range<Int>?) -> Double? {
           segment.flatMap { s in own.first { $0.range.upperBound == s.upperBound } }?.value
         }

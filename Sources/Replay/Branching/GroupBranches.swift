@@ -164,7 +164,7 @@ private struct PointReader {
     out.deltaH = change.deltaH
     out.probability = change.probability
     out.chance = change.branches.map { $0 ? 1 : 0 }
-    guard let now = segment(event), let first = tree.paths[t].generation.first else { return }
+    guard let now = segment(event), let first = tree.paths[t].firstGeneration else { return }
     let k = settings.windowTokens
     let pairs = zip(entropies.paper.values(t, first.prefix(k)), entropies.paper.values(t, now.prefix(k)))
       .filter { !$0.isNaN && !$1.isNaN }

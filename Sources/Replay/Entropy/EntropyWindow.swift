@@ -25,7 +25,7 @@ extension PathValues {
   ///
   /// It never reaches past a tool result; tokens without a value are left out.
   func baseline(_ t: Int, tokens count: Int) -> Double? {
-    guard let first = paths[t].generation.first else { return nil }
+    guard let first = paths[t].firstGeneration else { return nil }
     return statistics(t, first.prefix(count)).mean
   }
 

@@ -91,7 +91,9 @@ private func joinSegments(inherited: [PathSegment], own: [Segment], branch: Int,
     if wasCut, let last = path.last, last.kind == s.kind, last.tool == s.tool { start = path.removeLast().start }
     wasCut = false
     path.append(
-      PathSegment(kind: s.kind, start: start, end: s.end, tool: s.tool, toolCallID: s.toolCallID, storedBy: storedBy))
+      PathSegment(
+        kind: s.kind, start: start, end: s.end, tool: s.tool, toolCallID: s.toolCallID, storedBy: storedBy,
+        lacksTokens: s.start == s.end && s.text?.isEmpty == false))
   }
   return path
 }

@@ -97,6 +97,16 @@ public struct RolloutPath: Sendable {
   /// Maximal runs of generated tokens (loss_mask 1), before empty tool results cut them.
   public internal(set) var maskRuns: [Range<Int>]
 
+  /// The first generation segment; `nil` where the policy said something before it whose tokens are not in the log, as
+  /// servers leave them out of turns that call a tool.
+  public var firstGeneration: Range<Int>? {
+    guard let first = generation.first else { return nil }
+    let saidBefore = segments.prefix { $0.start <= first.lowerBound }.contains {
+      $0.lacksTokens && [.reasoning, .toolCall, .answer].contains($0.kind)
+    }
+    return saidBefore ? nil : first
+  }
+
   /// Generated tokens of the path.
   public var generatedCount: Int { generation.reduce(0) { $0 + $1.count } }
 
@@ -134,6 +144,8 @@ public struct PathSegment: Sendable, Hashable {
   public var toolCallID: String?
   /// The trajectory that stores it; of a segment that goes on behind a fork, the one that stores its end.
   public var storedBy: Int
+  /// Its text is in the log, and its tokens are not.
+  public var lacksTokens = false
 }
 
 /// A tool result on a path.

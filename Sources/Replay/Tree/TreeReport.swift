@@ -176,7 +176,7 @@ private struct BestEntropy {
   }
 
   func rise(_ t: Int, from start: Int) -> Double? {
-    guard let values, let first = tree.paths[t].generation.first,
+    guard let values, let first = tree.paths[t].firstGeneration,
       let here = tree.paths[t].generation.first(where: { $0.upperBound > start })
     else { return nil }
     let from = max(start, here.lowerBound)

@@ -1,4 +1,4 @@
--- The arpo-replay database: logs, rollouts and their tokens, as schema version 6 has them (PRAGMA user_version).
+-- The arpo-replay database: logs, rollouts and their tokens, as schema version 7 has them (PRAGMA user_version).
 --
 -- Tables are named in the singular and joined by integer ids; the views at the end are named in the plural and carry the
 -- names a person looks for. Token columns are blobs, in segment_tokens one a segment; the SQL function
