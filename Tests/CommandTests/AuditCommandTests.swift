@@ -100,6 +100,13 @@ import TestSupport
   }
 
   /// One log without a database says what the audit of a database says.
+  @Test(arguments: ["table", "json"]) func analyzeSaysWhyThereIsNothing(format: String) throws {
+    let bad = #"{"kind":"trajectory","group_id":"g","trajectory_id":"t","token_ids":[1],"logprobs":[NaN]}"#
+    let run = try Tool.run(["analyze", folder.write([bad], "bad.jsonl"), "--format", format])
+    #expect(run.status == 2 && run.output.isEmpty)
+    #expect(run.errors.contains("1 record quarantined") && run.errors.contains("no trajectory"), "\(run.errors)")
+  }
+
   @Test func analyzeIsAuditWithoutADatabase() throws {
     let direct = try Tool.run(["analyze", Self.log])
     let audit = try Tool.run(["audit", database])

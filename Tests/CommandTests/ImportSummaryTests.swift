@@ -44,6 +44,21 @@ import TestSupport
 
   @Test func theFixturesAreThere() { #expect(Self.logs.count > 30) }
 
+  /// What a log has grown by is counted, and not what it had.
+  @Test func aGrownLogCountsWhatIsNew() throws {
+    let lines = try String(contentsOfFile: Self.fixture("logs/nemo-gym/nemo-gym_rollouts.jsonl"), encoding: .utf8)
+      .split(separator: "\n").map(String.init)
+    var sums: [String: Int] = [:]
+    for count in 1...lines.count {
+      let log = try folder.write(Array(lines[..<count]), "log_rollouts.jsonl")
+      let file = try #require((importing([log]).report["files"] as? [[String: Any]])?.first)
+      for key in ["records", "trajectories", "tokens", "tool_calls"] { sums[key, default: 0] += file[key] as? Int ?? 0 }
+    }
+    let there = try DatabaseDump.value(database, "SELECT count(*) FROM tool_call")
+    #expect(there == "\(sums["tool_calls"] ?? -1)" && there != "0")
+    #expect(try DatabaseDump.value(database, "SELECT count(*) FROM trajectory") == "\(sums["trajectories"] ?? -1)")
+  }
+
   /// The summary of a fresh import says what the database has, to the last token.
   @Test(arguments: logs) func theSummaryIsWhatIsThere(name: String) throws {
     let (report, errors) = try importing([Self.fixture(name)])

@@ -153,6 +153,7 @@ struct FileImport {
     if let (row, resume) = earlier?.rest {
       report.status = .resumed
       report.begin = resume.byteOffset
+      report.knownToolCalls = try ReportQueries(db).toolCalls(of: row["id"])
       let hash: String = row["sha256"]
       var state = SourceState(
         id: row["id"], defaultRunName: found.runName, records: 0, resume: resume, bytes: row["bytes"], hash: { hash })

@@ -97,6 +97,8 @@ public struct FileReport: Sendable {
   var source: Int64?
   /// Uncompressed bytes that earlier imports had done.
   var begin = 0
+  /// Tool calls that earlier imports had brought.
+  var knownToolCalls = 0
 }
 
 /// What an import did.

@@ -30,13 +30,16 @@ struct ReportQueries {
     ).map { (Evidence(rawValue: $0[0]), $0[1]) }
     for i in report.files.indices {
       guard let source = report.files[i].source, report.files[i].status != .known else { continue }
-      report.files[i].counts.toolCalls =
-        try Int.fetchOne(
-          db,
-          sql: "SELECT count(*) FROM tool_call c JOIN trajectory t ON t.id = c.trajectory WHERE t.source = ?",
-          arguments: [source]) ?? 0
+      report.files[i].counts.toolCalls = try toolCalls(of: source) - report.files[i].knownToolCalls
       report.files[i].announced = try announced(source, elsewhere: report.files[i].counts.knownElsewhere)
     }
+  }
+
+  /// Tool calls of the trajectories that a log brought.
+  func toolCalls(of source: Int64) throws -> Int {
+    try Int.fetchOne(
+      db, sql: "SELECT count(*) FROM tool_call c JOIN trajectory t ON t.id = c.trajectory WHERE t.source = ?",
+      arguments: [source]) ?? 0
   }
 
   /// What the log's `end` record announces, and how many of these trajectories there are; `nil` if it is the same number.

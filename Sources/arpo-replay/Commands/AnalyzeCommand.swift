@@ -51,10 +51,13 @@ struct AnalyzeCommand: ParsableCommand {
       for file in report.files {
         if let trouble = file.trouble { Talk.warn(Escaping.line(trouble, width: 1400)) }
       }
-      guard report.counts.trajectories > 0 else { return status == .ok ? .unrecognised : status }
       for tally in report.quarantine {
         let records = output.traits.counted(tally.count, "record")
         Talk.warn("\(records) quarantined: \(tally.name), first \(Escaping.line(tally.first, width: 300))")
+      }
+      guard report.counts.trajectories > 0 else {
+        if status != .unrecognised { Talk.say("no trajectory to analyze in \(logFile)") }
+        return status == .ok ? .unrecognised : status
       }
       var selection = GroupSelection()
       selection.vocabSize = vocabSize
