@@ -145,7 +145,7 @@ public struct GroupEvaluator: Sendable {
   private func addShifts(_ tree: RolloutTree, _ t: Int, _ leaf: ScoredLeaf, _ shifts: inout [String: PolicyShift]) {
     let path = tree.paths[t]
     var names: [(range: Range<Int>, name: String)] = []
-    if let first = path.generation.first {
+    if let first = path.firstGeneration {
       names.append((first.lowerBound..<min(first.lowerBound + initialTokens, first.upperBound), Self.initial))
     }
     for (r, result) in path.results.enumerated() {

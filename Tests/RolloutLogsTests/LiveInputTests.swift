@@ -57,6 +57,17 @@ import Testing
     }
   }
 
+  /// The records up to the first block that comes early, and that block.
+  private func untilEarly(_ stream: RecordStream) -> (found: [String], block: RecordBlock?) {
+    var found: [String] = []
+    var block = stream.next()
+    while let full = block, !full.isEarly {
+      found += texts(full)
+      block = stream.next()
+    }
+    return (found + texts(block), block)
+  }
+
   private func texts(_ block: RecordBlock?) -> [String] {
     (block?.slices ?? []).map { String(decoding: block?.bytes(of: $0) ?? .init(start: nil, count: 0), as: UTF8.self) }
   }
@@ -95,13 +106,7 @@ import Testing
       open + whole.joined(separator: between) + between + last.prefix(shape.begun), block: 4096)
     giveUpLater()
     #expect(!stream.preview().isEmpty && stream.layout == layout)
-    var found: [String] = []
-    var block = stream.next()
-    while let full = block, !full.isEarly {
-      found += texts(full)
-      block = stream.next()
-    }
-    found += texts(block)
+    let (found, block) = untilEarly(stream)
     #expect(found == Array(whole) && block?.isEarly == true)
     // A comma or a line feed between documents belongs to none of them.
     let offset = open.utf8.count + whole.joined(separator: between).utf8.count
@@ -146,13 +151,7 @@ import Testing
     giveUpLater()
     _ = stream.preview()
     #expect(stream.layout == layout)
-    var found: [String] = []
-    var block = stream.next()
-    while let full = block, !full.isEarly {
-      found += texts(full)
-      block = stream.next()
-    }
-    found += texts(block)
+    let (found, block) = untilEarly(stream)
     #expect(found == [whole] && block?.isEarly == true)
     let lines = whole.count { $0 == "\n" } + 1
     #expect(block?.resume == ResumePoint(byteOffset: whole.utf8.count + 1, lines: lines))
